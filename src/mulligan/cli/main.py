@@ -1,0 +1,54 @@
+"""The command `mulligan`: its sub-commands, and how an error becomes a sentence and an exit code."""
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from mulligan import __version__
+from mulligan.core.error import EXIT_CODES
+
+COMMANDS = {
+    "run": "Train, average, quantize, pack and score a recipe; answers from the store what is there.",
+    "plan": "Show every stage of a recipe: hit or miss and why, and the estimated seconds.",
+    "evaluate": "Score an artifact or a weights file on a corpus.",
+    "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
+    "import-checkpoint": "Read a starter-script checkpoint into a weights file.",
+    "levers": "List every lever with its card.",
+    "doctor": "Check this machine: Python, torch, threads, codecs, store.",
+}
+GROUPS = {
+    "recipe": "List, show and compare recipes.",
+    "data": "Prepare, inspect, import and fetch corpora.",
+    "store": "List, verify and clean the store.",
+}
+
+
+def make_app() -> App:
+    """Return the command-line application; sub-commands are imported when one is called."""
+    app = App(
+        name="mulligan",
+        help="A lab for controlled experiments on byte-budgeted language models.",
+        version=__version__,
+        result_action="return_value",
+    )
+    for name, text in COMMANDS.items():
+        module = name.replace("-", "_")
+        app.command(f"mulligan.cli.{module}:{module}", name=name, help=text)
+    for name, text in GROUPS.items():
+        app.command(f"mulligan.cli.{name}:app", name=name, help=text)
+    return app
+
+
+def main() -> None:
+    """Run the command line; exit codes are those of `core/error.py`."""
+    app = make_app()
+    try:
+        code = app(exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"mulligan: {error}\nSee `mulligan --help`.", file=sys.stderr)
+        sys.exit(2)
+    except tuple(kind for kind, _ in EXIT_CODES) as error:
+        text = "interrupted; what was published is kept, run the same command to go on" if isinstance(error, KeyboardInterrupt) else error
+        print(f"mulligan: {text}", file=sys.stderr)
+        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,52 @@
+"""`mulligan recipe`: what is shipped, what a recipe says in full, and where two differ."""
+
+from cyclopts import App
+
+from mulligan.cli.setting import AsJson, Set
+
+app = App(name="recipe")
+
+
+@app.command(name="list")
+def list_recipes(*, json: AsJson = False) -> int:
+    """List the shipped recipes with their first comment."""
+    from mulligan.cli.terminal import print_json, print_table
+    from mulligan.recipe import shipped_recipes
+
+    recipes = {name: text.splitlines()[0].lstrip("# ") for name, text in shipped_recipes().items()}
+    if json:
+        print_json({"recipes": recipes})
+    else:
+        print_table("Shipped recipes", ["name", "what it is"], [[name, text] for name, text in recipes.items()])
+    return 0
+
+
+@app.command
+def show(recipe: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
+    """Print RECIPE fully resolved, as TOML (or JSON)."""
+    from mulligan.cli.terminal import print_json
+    from mulligan.recipe import load_recipe, to_toml
+
+    loaded = load_recipe(recipe, changes or [])
+    if json:
+        print_json(loaded.model_dump(mode="json"))
+    else:
+        print(to_toml(loaded), end="")
+    return 0
+
+
+@app.command
+def diff(recipe: str, other: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
+    """Print every value in which two recipes differ; `--set` changes the second."""
+    from mulligan.cli.terminal import out, print_json, print_table
+    from mulligan.recipe import load_recipe
+
+    found = load_recipe(recipe).diff(load_recipe(other, changes or []))
+    if json:
+        print_json({"recipe": recipe, "other": other, "differences": {path: list(pair) for path, pair in found.items()}})
+    elif not found:
+        out.print("no difference")
+    else:
+        rows = [[path, str(here), str(there)] for path, (here, there) in found.items()]
+        print_table(f"{recipe} against {other}", ["path", recipe, other], rows)
+    return 0

@@ -1,0 +1,108 @@
+"""`mulligan run`: the whole road of one recipe and seed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Compile, Data, Device, Seed, Set, StoreFolder, Threads
+
+if TYPE_CHECKING:
+    from mulligan.flow import Road
+    from mulligan.store.store import Store
+
+
+def run(
+    recipe: str = "tiny",
+    /,
+    *,
+    data: Data = None,
+    weights: Annotated[Path | None, Parameter(help="Start after training, from this weights file.")] = None,
+    seed: Seed = 0,
+    changes: Set | None = None,
+    store: StoreFolder = DEFAULT_STORE,
+    device: Device = "auto",
+    threads: Threads = None,
+    compile: Compile = False,
+    json: AsJson = False,
+) -> int:
+    """Train, average, quantize, pack and score RECIPE (a shipped name or a .toml file); the score is of the packed bytes.
+
+    Exit codes: 0 done, 2 usage, 3 over budget, 4 store corrupt, 5 diverged, 130 interrupted (run again to go on).
+    """
+    from mulligan.cli.road import road_from
+    from mulligan.cli.setting import make_execution
+    from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.core.execution import Execution
+    from mulligan.engine.inline import missing_jobs, run_jobs
+    from mulligan.reading import read_road
+    from mulligan.store.store import Store
+
+    road, kept = road_from(recipe, changes or [], seed, data, weights), Store(store)
+    kept.record_run(*road.record(recipe))
+    with show_progress() as progress:
+        nothing_to_do = not missing_jobs(road.jobs, kept)
+        execution = Execution() if nothing_to_do else make_execution(device, threads, compile, progress)
+        done = run_jobs(road.jobs, kept, execution)
+    result = read_road(road, done, kept, recipe)
+    if json:
+        print_json(result)
+    else:
+        _print(result)
+    _check_budget(road, kept, result["artifact"])
+    return 0
+
+
+def _print(result: dict[str, Any]) -> None:
+    from mulligan.cli.terminal import out, print_table
+
+    rows = [
+        [
+            reading["point"],
+            reading["windows"],
+            str(reading["context_len"]),
+            str(reading["stride"]),
+            f"{reading['bits_per_byte']:.4f}",
+            f"{reading['nats_per_token']:.4f}",
+            f"{reading['scored_tokens']:,}",
+            f"{reading['total_bytes']:,} {reading['bytes_kind']}",
+        ]
+        for reading in result["readings"]
+    ]
+    columns = ["weights", "windows", "context", "stride", "bits per byte", "nats per token", "scored tokens", "bytes"]
+    title = f"{result['recipe']}, seed {result['seed']} (one seed: no claim about any lever)"
+    print_table(title, columns, rows, right=(2, 3, 4, 5, 6, 7))
+    average = result["average"]
+    if average:
+        out.print(f"average    {average['kind']}: {_average(average)}")
+    artifact = result["artifact"]
+    verdict = "fits" if artifact["fits"] else "DOES NOT FIT"
+    out.print(
+        f"bytes      payload {artifact['payload_bytes']:,} + code {artifact['code_bytes']:,} (estimate) = "
+        f"{artifact['total_bytes']:,} of {artifact['budget_bytes']:,}: {verdict}"
+    )
+    out.print("seconds    " + ", ".join(f"{s['name']} {s['seconds']:.1f} ({s['status']})" for s in result["stages"]))
+    out.print(f"artifact   {artifact['path']}")
+    out.print(f"store      {result['store']}")
+    out.print(f"next       mulligan inspect {artifact['path']}")
+
+
+def _average(record: dict[str, Any]) -> str:
+    if record["kind"] == "last" or "num_snapshots" not in record:
+        return "no average"
+    return (
+        f"{record['num_snapshots']} snapshots, steps {record['first_step']} to {record['last_step']}, "
+        f"every {record['every_steps']}"
+    )
+
+
+def _check_budget(road: "Road", store: "Store", artifact: dict[str, Any]) -> None:
+    from mulligan.core.error import OverBudgetError
+    from mulligan.engine.job import Job
+    from mulligan.pack.budget import over_budget_text
+
+    if artifact["fits"]:
+        return
+    job = road.points["quantized"]
+    assert isinstance(job, Job)
+    raise OverBudgetError(over_budget_text(store.open(job.call).summary(), artifact["code_bytes"], artifact["budget_bytes"]))

@@ -1,0 +1,53 @@
+"""The inline engine: runs what is missing in this process, one job at a time, each under its key's lock."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mulligan.core.execution import Execution
+from mulligan.engine.job import Job
+from mulligan.engine.stage_runner import run_job
+from mulligan.store.store import Store
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a job: "hit", "ran", or "skipped" (missing, but nothing that is missing reads it)."""
+
+    job: Job
+    status: str
+    seconds: float
+
+
+def missing_jobs(jobs: Sequence[Job], store: Store) -> set[str]:
+    """Return the names of the jobs that must run: missing, and wanted or read by one that must run."""
+    must_run: set[str] = set()
+    read: set[str] = set()
+    for job in reversed(jobs):
+        if not store.has(job.call) and (job.wanted or job.name in read):
+            must_run.add(job.name)
+            read |= {source.name for source in job.sources.values() if isinstance(source, Job)}
+    return must_run
+
+
+def run_jobs(
+    jobs: Sequence[Job], store: Store, execution: Execution, tell: Callable[[Job, str], None] = lambda job, status: None
+) -> list[Done]:
+    """Run the missing jobs in order; `tell(job, status)` is called before each with "hit", "run" or "skipped"."""
+    must_run = missing_jobs(jobs, store)
+    done = []
+    for job in jobs:
+        began = time.monotonic()
+        if job.name in must_run:
+            tell(job, "run")
+            with store.lock(job.call):
+                if not store.has(job.call):  # else another process made it while we waited
+                    run_job(job, store, execution)
+            status = "ran"
+        else:
+            status = "hit" if store.has(job.call) else "skipped"
+            tell(job, status)
+        if status != "skipped":
+            store.open(job.call)
+        done.append(Done(job, status, time.monotonic() - began))
+    return done

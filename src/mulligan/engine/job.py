@@ -1,0 +1,37 @@
+"""A job: one stage call together with what carrying it out takes. Torch-free: planning lays out jobs and runs none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mulligan.core.config import FrozenConfig
+from mulligan.engine.trajectory import Trajectory
+from mulligan.store.stage_call import OutsideInput, StageCall
+from mulligan.store.store import Store
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A file or folder that the user hands in, with the digest under which it enters keys."""
+
+    path: Path
+    call: OutsideInput
+
+
+@dataclass(frozen=True)
+class Job:
+    """`sources`: what it reads, by role. `config`: the stage's own. `wanted`: run even when nothing else needs it."""
+
+    name: str
+    call: StageCall
+    sources: Mapping[str, "Job | Outside"] = field(default_factory=dict)
+    config: FrozenConfig | None = None
+    trajectory: Trajectory | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    wanted: bool = True
+
+
+def folder_of(source: Job | Outside, store: Store) -> Path:
+    """Return where the value of `source` lies; its bytes are verified if it is in the store."""
+    return source.path if isinstance(source, Outside) else store.open(source.call).folder

@@ -1,0 +1,108 @@
+"""How each stage's value is made from its sources: load, call the stage, publish. Stages are imported when one runs."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mulligan.core.canonical import Json
+from mulligan.core.execution import Execution
+from mulligan.engine.job import Job, Outside, folder_of
+from mulligan.store.store import Store
+
+if TYPE_CHECKING:
+    from mulligan.values.weights import Weights
+
+
+def run_job(job: Job, store: Store, execution: Execution) -> None:
+    """Make the value of `job` and publish it."""
+    began = time.monotonic()
+
+    def publish(save: Callable[[Path], None]) -> None:
+        provenance: dict[str, Json] = {"device": execution.device, "seconds": time.monotonic() - began}
+        store.publish(job.call, save, provenance)
+
+    if job.call.stage in ("train", "observe"):
+        from mulligan.engine.training import run_trajectory
+
+        assert job.trajectory is not None
+        run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
+    else:
+        publish(_MAKERS[job.call.stage](job, store, execution))
+
+
+def _make_data(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.data import stage
+    from mulligan.data.config import EmbeddedData
+
+    config = job.config
+    assert isinstance(config, EmbeddedData)
+    return lambda folder: stage.run(config, folder)
+
+
+def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.average.last import last
+    from mulligan.average.stage import average
+    from mulligan.values.observer import Observation
+    from mulligan.values.train_state import TrainState
+
+    assert job.trajectory is not None
+    if "observation" not in job.sources:
+        return last(TrainState.load(folder_of(job.sources["state"], store))).save
+    observed = job.trajectory.observed
+    assert observed is not None
+    observation = Observation.load(folder_of(job.sources["observation"], store))
+    return average(observed, observation, job.trajectory.model.canonical()).save
+
+
+def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.quantize import stage
+
+    return stage.run(job.config, job.settings["grid"], _weights(job.sources["weights"], store)).save
+
+
+def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.pack import stage
+    from mulligan.values.quantized import Quantized
+
+    return stage.run(job.config, Quantized.load(folder_of(job.sources["quantized"], store))).save
+
+
+def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.evaluate import stage
+    from mulligan.values.corpus import Corpus
+
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store))
+    return stage.run(
+        job.config, _weights(job.sources["weights"], store), corpus, execution=execution, what=job.name, **job.settings
+    ).save
+
+
+def _weights(source: Job | Outside, store: Store) -> "Weights":
+    """Return the weights of a source: packed bytes are unpacked and dequantized, never taken from memory."""
+    folder = folder_of(source, store)
+    if isinstance(source, Outside):
+        return read_weights(folder)
+    return read_weights(folder / ("artifact.bin" if source.call.stage == "pack" else "weights.safetensors"))
+
+
+def read_weights(path: Path) -> "Weights":
+    """Return the weights in a packed artifact or in a weights file (safetensors with our metadata)."""
+    from mulligan.values.artifact import MAGIC, Artifact
+    from mulligan.values.weights import Weights
+
+    with path.open("rb") as file:
+        packed = file.read(len(MAGIC)) == MAGIC
+    if not packed:
+        return Weights.from_file(path)
+    quantized = Artifact.from_file(path).unpack()
+    return Weights(quantized.dequantize(), quantized.model, {"kind": "quantized"})
+
+
+_MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], None]]] = {
+    "data": _make_data,
+    "average": _make_average,
+    "quantize": _make_quantized,
+    "pack": _make_artifact,
+    "evaluate": _make_scores,
+}

@@ -1,0 +1,114 @@
+"""The road, on one screen: data -> train -> average -> quantize -> pack -> evaluate.
+
+Each line is a stage call whose key is known before anything runs. Torch-free: `lay_road` plans, the engine runs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mulligan.average.config import VERSION as AVERAGE
+from mulligan.average.config import Last, Observed, TightSwa
+from mulligan.average.tight_swa import as_swa
+from mulligan.core.canonical import Json, digest
+from mulligan.data.config import VERSION as DATA
+from mulligan.data.config import EmbeddedData
+from mulligan.engine.job import Job, Outside
+from mulligan.engine.trajectory import Trajectory
+from mulligan.evaluate.config import VERSION as EVALUATE
+from mulligan.pack.config import VERSION as PACK
+from mulligan.quantize.config import VERSION as QUANTIZE
+from mulligan.recipe import Recipe
+from mulligan.store.stage_call import OutsideInput, StageCall
+from mulligan.train.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Road:
+    """The jobs of one recipe and seed, in order; the points of the weights (raw, averaged, quantized) by name."""
+
+    recipe: Recipe
+    seed: int
+    jobs: tuple[Job, ...]
+    points: dict[str, Job | Outside]
+
+    def record(self, recipe_name: str) -> tuple[str, dict[str, Json]]:
+        """Return the name and the content of the store's record of this run: which keys to keep, and for what."""
+        recipe = self.recipe.model_dump(mode="json")
+        keys = [job.call.key for job in self.jobs]
+        name = f"{Path(recipe_name).stem}-seed{self.seed}-{digest([recipe, self.seed, keys])[:10]}"
+        return name, {"recipe_name": recipe_name, "recipe": recipe, "seed": self.seed, "keys": list(keys)}
+
+
+def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weights: Outside | None = None) -> Road:
+    """Return the road of `recipe`; `corpus` is a prepared folder, `weights` a file that stands in for training."""
+    data = corpus or _data(recipe)
+    jobs = [] if isinstance(data, Outside) else [data]
+    if weights:
+        points: dict[str, Job | Outside] = {"raw": weights}
+    else:
+        points, trained = _train_and_average(recipe, seed, data)
+        jobs += trained
+    quantized = _quantize(recipe, points.get("averaged", points["raw"]))
+    artifact = Job(
+        "pack", StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)), {"quantized": quantized}, recipe.pack
+    )
+    points["quantized"] = artifact
+    scores = [_score(recipe, data, point, source, i) for point, source in points.items() for i in range(len(recipe.evaluate.windows))]
+    return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
+
+
+def _data(recipe: Recipe) -> Job:
+    from mulligan.data.embedded import source_digest
+
+    if not isinstance(recipe.data, EmbeddedData):
+        raise ValueError(
+            f"The recipe's data is {recipe.data.kind!r}: it needs a prepared corpus. Give --data DIR, made by "
+            "`mulligan data prepare` or `mulligan data import-shards`."
+        )
+    config = {name: value for name, value in recipe.data.canonical().items() if name != "validation_documents"}
+    source = OutsideInput("the documentation of this Python", source_digest())
+    return Job("data", StageCall("data", DATA, config, (source,), hashed_on_read=False), config=recipe.data)
+
+
+def _train_and_average(recipe: Recipe, seed: int, data: Job | Outside) -> tuple[dict[str, Job | Outside], list[Job]]:
+    observed = resolved_average(recipe)
+    trajectory = Trajectory(recipe.train, recipe.model, observed, data.call, seed)
+    train = Job("train", trajectory.state_call(), {"corpus": data}, trajectory=trajectory, wanted=False)
+    raw = _average("raw", Last(kind="last").canonical(), {"state": train}, trajectory)
+    if observed is None:
+        return {"raw": raw}, [train, raw]
+    observe = Job("observe", trajectory.observe_call(), {"corpus": data}, trajectory=trajectory, wanted=False)
+    averaged = _average("average", observed.canonical(), {"observation": observe}, trajectory)
+    return {"raw": raw, "averaged": averaged}, [train, observe, raw, averaged]
+
+
+def _average(name: str, config: dict[str, Json], sources: dict[str, Job | Outside], trajectory: Trajectory) -> Job:
+    inputs = tuple(source.call for source in sources.values())
+    return Job(name, StageCall("average", AVERAGE, config, inputs), sources, trajectory=trajectory)
+
+
+def _quantize(recipe: Recipe, weights: Job | Outside) -> Job:
+    config: dict[str, Json] = {"quantize": recipe.quantize.canonical(), "grid": recipe.grid.canonical()}
+    call = StageCall("quantize", QUANTIZE, config, (weights.call,))
+    return Job("quantize", call, {"weights": weights}, recipe.quantize, settings={"grid": recipe.grid})
+
+
+def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
+    settings = {"point": point, "windows": recipe.evaluate.windows[i], "validation_documents": recipe.data.validation_documents}
+    config = {
+        **{name: value for name, value in recipe.evaluate.canonical().items() if name != "windows"},
+        "windows": recipe.evaluate.windows[i].canonical(),
+        "validation_documents": recipe.data.validation_documents,
+    }
+    call = StageCall("evaluate", EVALUATE, config, (weights.call, data.call))
+    return Job(f"evaluate {point} {i}", call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
+
+
+def resolved_average(recipe: Recipe) -> Observed | None:
+    """Return what an observer must record, its trigger resolved to a step where the budget counts steps."""
+    average = as_swa(recipe.average) if isinstance(recipe.average, TightSwa) else recipe.average
+    if isinstance(average, Last):
+        return None
+    if average.kind == "swa":
+        return average.replace(start=Schedule(recipe.train).resolve(average.start))
+    return average

@@ -1,0 +1,78 @@
+"""What a finished road says: readings with their full address, the average in words, bytes against the budget.
+
+Read from summaries in the store; torch-free, so that a run that finds everything there answers at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mulligan.engine.inline import Done
+from mulligan.engine.job import Job
+from mulligan.flow import Road
+from mulligan.pack.code_size import code_bytes
+from mulligan.store.store import Store
+
+READING = (
+    "windows",
+    "context_len",
+    "stride",
+    "nats_per_token",
+    "bits_per_byte",
+    "scored_tokens",
+    "total_bytes",
+    "bytes_kind",
+    "validation_documents",
+    "legal",
+)
+
+
+def read_road(road: Road, done: Sequence[Done], store: Store, recipe_name: str) -> dict[str, Any]:
+    """Return the result of a run as plain data: what `run --json` prints."""
+    return {
+        "recipe": recipe_name,
+        "seed": road.seed,
+        "readings": [_reading(item.job, store) for item in done if item.job.call.stage == "evaluate"],
+        "average": _average(road, store),
+        "artifact": _artifact(road, store),
+        "stages": [_stage(item) for item in done],
+        "store": str(store.root),
+    }
+
+
+def _reading(job: Job, store: Store) -> dict[str, Any]:
+    summary = store.open(job.call).summary()
+    return {"point": job.settings["point"], **{name: summary.get(name) for name in READING}}
+
+
+def _average(road: Road, store: Store) -> dict[str, Any] | None:
+    source = road.points.get("averaged", road.points["raw"])
+    if not isinstance(source, Job):
+        return None
+    record: dict[str, Any] = store.open(source.call).summary()["record"]
+    return record
+
+
+def _artifact(road: Road, store: Store) -> dict[str, Any]:
+    job = road.points["quantized"]
+    assert isinstance(job, Job)
+    entry = store.open(job.call)
+    payload, code = int(entry.summary()["payload_bytes"]), code_bytes()
+    return {
+        "path": str(entry.folder / "artifact.bin"),
+        "payload_bytes": payload,
+        "code_bytes": code,
+        "code_bytes_kind": "estimate: minified, compressed source of every module that the road imports",
+        "total_bytes": payload + code,
+        "budget_bytes": road.recipe.budget_bytes,
+        "fits": payload + code <= road.recipe.budget_bytes,
+    }
+
+
+def _stage(item: Done) -> dict[str, Any]:
+    return {
+        "name": item.job.name,
+        "stage": item.job.call.stage,
+        "key": item.job.call.key,
+        "status": item.status,
+        "seconds": round(item.seconds, 3),
+    }

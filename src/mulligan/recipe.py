@@ -1,0 +1,165 @@
+"""A recipe: one frozen config per stage, read from TOML; the whole identity of an experiment but its seed.
+
+Cross-stage checks live here alone. `load_recipe` takes a shipped name or a path, applies `--set path=value` changes, and
+answers an unknown key with the key that was meant. Torch-free: planning must not wait for it.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from mulligan.average.config import AverageConfig
+from mulligan.core.canonical import Json
+from mulligan.core.config import FrozenConfig, parse_config
+from mulligan.data.config import DataConfig
+from mulligan.evaluate.config import EvaluateConfig
+from mulligan.model.config import ModelConfig
+from mulligan.numerics.config import GridConfig
+from mulligan.pack.config import PackConfig
+from mulligan.quantize.config import QuantizeConfig
+from mulligan.train.config import TrainConfig
+
+
+class Recipe(FrozenConfig):
+    """What every stage does. `budget_bytes` (decimal) judges the artifact and enters no key."""
+
+    data: DataConfig
+    model: ModelConfig
+    grid: GridConfig
+    train: TrainConfig
+    average: AverageConfig
+    quantize: QuantizeConfig
+    pack: PackConfig
+    evaluate: EvaluateConfig
+    budget_bytes: int = Field(default=16_000_000, ge=1)
+
+    @model_validator(mode="after")
+    def _head_has_a_learning_rate(self) -> Self:
+        tied, given = self.model.embedding.kind == "tied", self.train.optimizer.head_lr
+        if tied and given is not None:
+            raise ValueError("train.optimizer.head_lr is given, but model.embedding is tied: there is no head. Remove it")
+        if not tied and given is None:
+            raise ValueError("model.embedding is untied, so train.optimizer.head_lr is needed; give one, such as 0.008")
+        return self
+
+    def diff(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:
+        """Return {dotted path: (here, there)} for every value in which the two recipes differ; None where absent."""
+        here, there = flatten(self.model_dump(mode="json")), flatten(other.model_dump(mode="json"))
+        paths = [*here, *(path for path in there if path not in here)]
+        return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
+
+
+def flatten(data: Json, prefix: str = "") -> dict[str, Json]:
+    """Return the leaves of nested JSON data by dotted path; list items by number."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
+    if items is None:
+        return {prefix: data}
+    leaves: dict[str, Json] = {}
+    for name, item in items:
+        leaves.update(flatten(item, f"{prefix}.{name}" if prefix else str(name)))
+    return leaves
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Return {name: TOML text} of the recipes that ship with the package."""
+    folder = resources.files("mulligan.recipes")
+    found = {path.name.removesuffix(".toml"): path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
+    return dict(sorted(found.items()))
+
+
+def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
+    """Return the shipped recipe of that name, or the one in that TOML file, with `path=value` changes applied."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ValueError(f"{path}: no such recipe file. Give a path to a .toml file or one of: {', '.join(shipped_recipes())}.")
+        text = path.read_text("utf-8")
+    else:
+        text = _shipped(name_or_path)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{name_or_path}: not valid TOML: {error}.") from None
+    for change in changes:
+        apply_change(data, change)
+    return parse_config(Recipe, data, "")
+
+
+def _shipped(name: str) -> str:
+    recipes = shipped_recipes()
+    if name not in recipes:
+        near = difflib.get_close_matches(name, recipes, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"No recipe is called {name!r}.{meant} Shipped: {', '.join(recipes)}; or give a path to a .toml file.")
+    return recipes[name]
+
+
+def apply_change(data: dict[str, Any], change: str) -> None:
+    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
+    path, equals, text = change.partition("=")
+    if not equals or not path.strip():
+        raise ValueError(f"--set {change}: not of the form path=value, such as --set train.budget.steps=100.")
+    here: Any = data
+    *parents, last = path.strip().split(".")
+    for i, part in enumerate(parents):
+        here = _child(here, part, f"--set {change}: {'.'.join(parents[: i + 1])}")
+    if isinstance(here, list):
+        here[_index(here, last, f"--set {change}: {path.strip()}")] = _value(text.strip())
+    elif isinstance(here, dict):
+        here[last] = _value(text.strip())
+    else:
+        raise ValueError(f"--set {change}: {'.'.join(parents)} is {here!r}, which has no keys.")
+
+
+def _child(here: Any, part: str, where: str) -> Any:
+    if isinstance(here, list):
+        return here[_index(here, part, where)]
+    if not isinstance(here, dict):
+        raise ValueError(f"{where} is not a table.")
+    return here.setdefault(part, {})
+
+
+def _index(here: list[Any], part: str, where: str) -> int:
+    if not part.isdigit() or int(part) >= len(here):
+        raise ValueError(f"{where}: the list has the items 0 to {len(here) - 1}; give one of these numbers.")
+    return int(part)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the recipe as TOML, fully resolved, one `path = value` table per config."""
+    lines: list[str] = []
+    _write_table(recipe.model_dump(mode="json"), "", lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _write_table(table: dict[str, Any], prefix: str, lines: list[str]) -> None:
+    plain = {name: value for name, value in table.items() if not isinstance(value, dict) and value is not None}
+    if prefix and (plain or not table):
+        lines += ["", f"[{prefix}]"]
+    lines += [f"{name} = {_inline(value)}" for name, value in plain.items()]
+    for name, value in table.items():
+        if isinstance(value, dict):
+            _write_table(value, f"{prefix}.{name}" if prefix else name, lines)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_inline(item)}" for name, item in value.items() if item is not None) + "}"
+    if isinstance(value, list):
+        if any(isinstance(item, dict) for item in value):
+            return "[\n" + "".join(f"    {_inline(item)},\n" for item in value) + "]"
+        return "[" + ", ".join(_inline(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,186 @@
+"""The training loop: from a state to a later one, with observers riding along.
+
+`advance` never synchronises per step: losses stay on the device and are read, and checked to be finite, every
+`CHECK_EVERY_STEPS` steps. Cutting a run anywhere and going on from the state gives the same bits.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from mulligan.core.error import DivergedError
+from mulligan.core.execution import Execution
+from mulligan.model.config import ModelConfig
+from mulligan.model.gpt import GPT
+from mulligan.numerics.trigger import Moment
+from mulligan.train.config import SecondsBudget, TrainConfig
+from mulligan.train.loader import SequentialBatches
+from mulligan.train.optimizer import Optimizer
+from mulligan.train.schedule import Schedule
+from mulligan.values.corpus import TokenStream
+from mulligan.values.observer import Observer
+from mulligan.values.train_state import METRICS, TrainState
+
+CHECK_EVERY_STEPS = 10
+
+
+class Trainer:
+    """One run of `config` on `stream`; `step` steps are done, `elapsed_seconds` of training clock are spent."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: ModelConfig,
+        stream: TokenStream,
+        seed: int,
+        execution: Execution,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.config, self.execution, self.observers = config, execution, observers
+        self.device = torch.device(execution.device)
+        self.schedule = Schedule(config)
+        self.model_config = model
+        self.model = GPT(model, seed).to(self.device)
+        self.model.train()
+        self.loss = torch.compile(self.model, fullgraph=True, dynamic=False) if execution.compile else self.model
+        self.weights = dict(self.model.named_parameters())
+        self.optimizer = Optimizer(config.optimizer, self.model, config.precision)
+        self.batches = SequentialBatches(config, stream, seed)
+        self.step = 0
+        self.elapsed_seconds = 0.0
+        self._rows: dict[str, list[Any]] = {name: [] for name in METRICS}
+        self._checked = 0
+
+    def begin(self) -> None:
+        """Show the initial weights to the observers; call once, on a run that starts at step 0."""
+        for observer in self.observers:
+            observer.begin(self.weights)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is spent."""
+        if isinstance(self.config.budget, SecondsBudget):
+            return self.elapsed_seconds >= self.config.budget.seconds
+        return self.step >= (self.schedule.num_steps or 0)
+
+    def advance(self, *, until_step: int | None = None, for_seconds: float | None = None) -> None:
+        """Train until `until_step`, for about `for_seconds`, or to the end of the budget, whichever comes first.
+
+        DivergedError when a loss is NaN or infinite: the weights in memory are then worthless.
+        """
+        began, spent = time.monotonic(), self.elapsed_seconds
+        while not self.finished and (until_step is None or self.step < until_step):
+            self._one_step()
+            if self.step % CHECK_EVERY_STEPS == 0:
+                self._check()
+            if isinstance(self.config.budget, SecondsBudget):
+                self._synchronize()
+            self.elapsed_seconds = spent + time.monotonic() - began
+            if for_seconds is not None and time.monotonic() - began >= for_seconds:
+                break
+        self._check()
+
+    def _synchronize(self) -> None:
+        """Wait for the device, so that a budget in seconds counts work done and not work queued."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _one_step(self) -> None:
+        moment = self.schedule.before(self.step, self.elapsed_seconds)
+        momentum = self.schedule.momentum(self.step)
+        loss = self._gradients()
+        norm = self._clip()
+        self.optimizer.step(moment, momentum)
+        self.model.zero_grad(set_to_none=True)
+        self.step += 1
+        for name, value in zip(METRICS, (loss, moment.lr_scale, momentum, norm), strict=True):
+            self._rows[name].append(value)
+        after: Moment = self.schedule.after(moment, self.elapsed_seconds)
+        for observer in self.observers:
+            observer.observe(after, self.weights)
+
+    def _gradients(self) -> torch.Tensor:
+        """Accumulate the gradients of one step; return its mean loss in nats per token, still on the device."""
+        parts = self.config.accumulation_steps
+        total = torch.zeros((), device=self.device)
+        for _ in range(parts):
+            inputs, targets = self.batches.next(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                loss = self.loss(inputs, targets).mean() / parts
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _clip(self) -> torch.Tensor | float:
+        """Clip the global gradient norm over all parameters (levers 4.8); NaN in the metrics where clipping is off."""
+        if not self.config.grad_clip_norm:
+            return float("nan")
+        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm, foreach=True)
+
+    def _check(self) -> None:
+        """Read the losses that came since the last look; stop the run at the first that is not finite."""
+        if self._checked == self.step:
+            return
+        for name in ("loss_nats", "grad_norm"):
+            waiting = [torch.as_tensor(value, device=self.device) for value in self._rows[name][self._checked :]]
+            self._rows[name][self._checked :] = torch.stack(waiting).tolist()
+        losses = self._rows["loss_nats"][self._checked :]
+        bad = [i for i, loss in enumerate(losses) if not np.isfinite(loss)]
+        if bad:
+            raise DivergedError(
+                f"The loss is {losses[bad[0]]} at step {self._checked + bad[0]} of {self.schedule.num_steps or 'a timed run'}. "
+                "The states before it are kept. Lower the learning rates or set train.grad_clip_norm."
+            )
+        self._checked += len(losses)
+        self.execution.progress("train", *self._done(), f"step {self.step}, loss {losses[-1]:.3f} nats")
+
+    def _done(self) -> tuple[int, int]:
+        if isinstance(self.config.budget, SecondsBudget):
+            return int(self.elapsed_seconds), int(self.config.budget.seconds)
+        return self.step, self.schedule.num_steps or 0
+
+    def state(self) -> TrainState:
+        """Return the state after `step` steps; it shares the tensors in memory, so save it before training on."""
+        self._check()
+        metrics = {name: np.array(self._rows[name], dtype) for name, dtype in METRICS.items()}
+        clocked = isinstance(self.config.budget, SecondsBudget)
+        return TrainState(
+            step=self.step,
+            weights={name: weight.detach() for name, weight in self.weights.items()},
+            optimizer=self.optimizer.state(),
+            data_cursor=self.batches.cursor,
+            model=self.model_config.canonical(),
+            metrics=metrics,
+            elapsed_seconds=self.elapsed_seconds if clocked else None,
+        )
+
+    def load(self, state: TrainState) -> None:
+        """Go on from `state`, bit for bit."""
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(state.weights[name])
+        self.optimizer.load_state(state.optimizer)
+        self.batches.cursor = state.data_cursor
+        self.step, self._checked = state.step, state.step
+        self.elapsed_seconds = state.elapsed_seconds or 0.0
+        self._rows = {name: list(column) for name, column in state.metrics.items()}
+
+    def warm_up(self, num_steps: int) -> None:
+        """Run `num_steps` real steps to compile and to fill caches, then roll everything back (levers 5.5, bug B17)."""
+        before = self.state()
+        kept = TrainState(
+            **{
+                **vars(before),
+                "weights": {name: tensor.clone() for name, tensor in before.weights.items()},
+                "optimizer": {name: tensor.clone() for name, tensor in before.optimizer.items()},
+            }
+        )
+        observers, self.observers = self.observers, ()
+        for _ in range(num_steps):
+            self._one_step()
+        self._synchronize()
+        self.load(kept)
+        self.observers = observers

@@ -1,0 +1,1 @@
+"""The average stage: what observers of a training recorded -> Weights."""

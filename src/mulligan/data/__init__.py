@@ -1,0 +1,1 @@
+"""The data stage: text or shards -> Corpus."""

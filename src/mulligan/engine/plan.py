@@ -93,10 +93,10 @@ def _tokens_per_second(job: Job, manifests: list[dict[str, Any]]) -> float:
     ]
     if timed:
         return float(max(timed)[1])
-    return MODEL_SHARE_OF_PEAK * _matrix_flops() / (6 * job.trajectory.model.num_matrix_parameters)
+    return MODEL_SHARE_OF_PEAK * matrix_flops() / (6 * job.trajectory.model.num_matrix_parameters)
 
 
-def _matrix_flops() -> float:
+def matrix_flops() -> float:
     """Return the floating-point operations per second of a float32 matrix product here, measured in about 0.1 s."""
     size, rounds = 768, 6
     a = np.ones((size, size), dtype=np.float32)

@@ -70,12 +70,14 @@ def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Pa
 
 def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.evaluate import stage
+    from mulligan.evaluate.config import EvaluateConfig
     from mulligan.values.corpus import Corpus
 
     corpus = Corpus.load(folder_of(job.sources["corpus"], store))
-    return stage.run(
-        job.config, _weights(job.sources["weights"], store), corpus, execution=execution, what=job.name, **job.settings
-    ).save
+    weights = _weights(job.sources["weights"], store)
+    windows, num_documents = job.settings["windows"], job.settings["validation_documents"]
+    assert isinstance(job.config, EvaluateConfig)
+    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name).save
 
 
 def _weights(source: Job | Outside, store: Store) -> "Weights":

@@ -1,0 +1,1 @@
+"""The evaluate stage: Weights or Artifact, Corpus -> Scores."""

@@ -1,0 +1,1 @@
+"""The network: gpt.py assembles parts that levers replace one at a time."""

@@ -1,0 +1,1 @@
+"""What several stages need one definition of: grid, Newton-Schulz, triggers."""

@@ -1,0 +1,1 @@
+"""The quantize stage: Weights -> Quantized, on the grid of the recipe."""

@@ -1,0 +1,1 @@
+"""The train stage: Corpus, seed -> states; the update rule, the schedule, the loop."""

@@ -1,0 +1,49 @@
+"""`mulligan inspect`: what an artifact holds, in bytes."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from mulligan.cli.setting import AsJson
+
+
+def inspect(
+    artifact: Path,
+    /,
+    *,
+    budget_bytes: Annotated[int, Parameter(help="Judge the sum with code against this many decimal bytes.")] = 16_000_000,
+    json: AsJson = False,
+) -> int:
+    """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first."""
+    from mulligan.cli.terminal import out, print_json, print_table
+    from mulligan.pack.budget import fits
+    from mulligan.pack.code_size import code_bytes
+    from mulligan.values.artifact import Artifact
+
+    if not artifact.is_file():
+        raise ValueError(f"{artifact}: no such file. `mulligan run` prints where its artifact lies.")
+    summary = Artifact.from_file(artifact).summary()
+    payload, code = int(str(summary["payload_bytes"])), code_bytes()
+    result = {
+        "path": str(artifact.resolve()),
+        **summary,
+        "code_bytes": code,
+        "total_bytes": payload + code,
+        "budget_bytes": budget_bytes,
+        "fits": fits(payload, code, budget_bytes),
+    }
+    if json:
+        print_json(result)
+        return 0
+    tensors = summary["tensors"]
+    assert isinstance(tensors, dict)
+    rows = [
+        [name, str(t["kind"]), str(t["bits"]), " x ".join(map(str, t["shape"])), f"{t['bytes']:,}"]
+        for name, t in sorted(tensors.items(), key=lambda item: -item[1]["bytes"])
+    ]
+    print_table(f"{artifact}: {summary['codec']}", ["tensor", "kind", "bits", "shape", "bytes"], rows, right=(2, 4))
+    out.print(f"bytes per tensor: {summary['attribution']}")
+    verdict = "fits" if result["fits"] else "DOES NOT FIT"
+    out.print(f"payload {payload:,} + code {code:,} (estimate) = {payload + code:,} of {budget_bytes:,}: {verdict}")
+    return 0

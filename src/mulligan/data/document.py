@@ -1,0 +1,82 @@
+"""Documents from local text: files, folders of files, JSONL(.gz) and Parquet; streamed, never all in memory."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PARQUET_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text and where it came from, for messages."""
+
+    name: str
+    text: str
+
+
+def read_documents(source: Path) -> Iterator[Document]:
+    """Yield the documents of a file or folder, in order; ValueError names file and line of whatever cannot be read.
+
+    `.jsonl` and `.jsonl.gz` hold one object with a "text" a line, `.parquet` a column "text"; any other file is one document
+    of UTF-8 text; a folder is its files, sorted by path. A document without text is skipped.
+    """
+    if source.is_dir():
+        files = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
+        for path in files:
+            yield from read_documents(path)
+        return
+    if not source.is_file():
+        raise ValueError(f"{source}: no such file or folder. Give text, .jsonl, .jsonl.gz or .parquet, or a folder of them.")
+    if source.name.endswith((".jsonl", ".jsonl.gz")):
+        found = _read_jsonl(source)
+    elif source.suffix == ".parquet":
+        found = _read_parquet(source)
+    else:
+        found = _read_text(source)
+    yield from (document for document in found if document.text.strip())
+
+
+def _read_text(path: Path) -> Iterator[Document]:
+    try:
+        yield Document(str(path), path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error}). Convert it, or give .jsonl or .parquet.") from None
+
+
+def _read_jsonl(path: Path) -> Iterator[Document]:
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    number = 0
+    with opened as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield Document(f"{path}:{number}", _text_of(json.loads(line)))
+        except (ValueError, EOFError, OSError) as error:
+            raise ValueError(f'{path}:{number}: {error}. Each line must be a JSON object with a string "text".') from None
+
+
+def _text_of(row: object) -> str:
+    text = row.get("text") if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise ValueError(f"no text in {str(row)[:60]}")
+    return text
+
+
+def _read_parquet(path: Path) -> Iterator[Document]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not a Parquet file ({error}).") from None
+    if "text" not in file.schema_arrow.names:
+        raise ValueError(f'{path}: no column "text"; it has {", ".join(file.schema_arrow.names)}.')
+    row = 0
+    for batch in file.iter_batches(PARQUET_ROWS, columns=["text"]):
+        for text in batch["text"].to_pylist():
+            yield Document(f"{path}, row {row}", text or "")
+            row += 1

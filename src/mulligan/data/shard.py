@@ -1,0 +1,85 @@
+"""Token shards in the challenge's format: 256 little-endian int32 header words, then uint16 tokens (levers 1.1)."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mulligan.values.corpus import HEADER_BYTES
+
+MAGIC = 20240520
+FORMAT_VERSION = 1
+SHARD_TOKENS = 100_000_000
+CHUNK_TOKENS = 1 << 22
+
+Tokens = np.ndarray[Any, np.dtype[Any]]
+
+
+def read_shard(path: Path, vocab_size: int) -> Tokens:
+    """Return the tokens of a shard as a memory map; ValueError for a wrong magic, version, size, or token."""
+    header = np.fromfile(path, dtype="<i4", count=256)
+    if len(header) < 256:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes; a shard begins with a header of {HEADER_BYTES} bytes.")
+    magic, version, num_tokens = (int(word) for word in header[:3])
+    if magic != MAGIC:
+        raise ValueError(f"{path}: magic number {magic}, not {MAGIC}: this is no token shard of the challenge.")
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path}: format version {version}; version {FORMAT_VERSION} is known.")
+    expected = HEADER_BYTES + 2 * num_tokens
+    if num_tokens < 0 or path.stat().st_size != expected:
+        raise ValueError(
+            f"{path}: {path.stat().st_size} bytes, and the header's {num_tokens} tokens make {expected}. The file is cut "
+            "short or damaged; fetch it again."
+        )
+    if num_tokens == 0:
+        raise ValueError(f"{path}: the shard holds no token.")
+    tokens = np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES)
+    for begin in range(0, num_tokens, CHUNK_TOKENS):
+        greatest = int(tokens[begin : begin + CHUNK_TOKENS].max())
+        if greatest >= vocab_size:
+            raise ValueError(
+                f"{path}: token {greatest}, and the tokenizer has {vocab_size} pieces. Another tokenizer wrote this shard; "
+                "give the model that did."
+            )
+    return tokens
+
+
+class ShardWriter:
+    """Writes a split's tokens to `folder`/`split`_000000.bin and on, `shard_tokens` a file."""
+
+    def __init__(self, folder: Path, split: str, shard_tokens: int = SHARD_TOKENS) -> None:
+        self.folder, self.split, self.shard_tokens = folder, split, shard_tokens
+        self.shards: list[dict[str, Any]] = []
+        self.num_tokens = 0
+        self._waiting: list[Tokens] = []
+        self._num_waiting = 0
+
+    def add(self, tokens: Tokens) -> None:
+        """Append tokens (any integer type, each below 65,536)."""
+        self._waiting.append(tokens.astype("<u2"))
+        self._num_waiting += len(tokens)
+        self.num_tokens += len(tokens)
+        while self._num_waiting >= self.shard_tokens:
+            self._write(self.shard_tokens)
+
+    def close(self) -> list[dict[str, Any]]:
+        """Write what is left; return file, tokens and sha256 of every shard."""
+        if self._num_waiting:
+            self._write(self._num_waiting)
+        return self.shards
+
+    def _write(self, count: int) -> None:
+        waiting = np.concatenate(self._waiting)
+        self._waiting, self._num_waiting = [waiting[count:]], len(waiting) - count
+        name = f"{self.split}_{len(self.shards):06d}.bin"
+        self.shards.append(write_shard(self.folder / name, waiting[:count]))
+
+
+def write_shard(path: Path, tokens: Tokens) -> dict[str, Any]:
+    """Write one shard; return its file name, number of tokens and sha256."""
+    header = np.zeros(256, dtype="<i4")
+    header[:3] = MAGIC, FORMAT_VERSION, len(tokens)
+    content = header.tobytes() + tokens.astype("<u2").tobytes()
+    path.write_bytes(content)
+    return {"file": path.name, "tokens": len(tokens), "sha256": hashlib.sha256(content).hexdigest()}

@@ -1,0 +1,56 @@
+"""Scoring windows in batches on the one forward path of the network."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from mulligan.core.execution import Execution
+from mulligan.evaluate.window import Windows
+from mulligan.model.gpt import GPT
+from mulligan.values.byte_table import IntArray
+from mulligan.values.corpus import TokenStream
+
+BATCH_TOKENS = 16_384
+BATCH_LOGITS = 1 << 24
+
+
+@torch.no_grad()
+def score_windows(
+    model: GPT, stream: TokenStream, windows: Windows, num_positions: int, precision: str, execution: Execution, what: str
+) -> torch.Tensor:
+    """Return the nats (num_positions,) float32 of every target; NaN would mean that a position was not counted.
+
+    Windows of one length go in one batch. Shorter ones are padded on the right, which a causal network cannot see.
+    """
+    device = torch.device(execution.device)
+    nats = torch.full((num_positions,), float("nan"))
+    done = 0
+    for batch in _batches(windows, model.config.vocab_size):
+        start, first, stop = windows.start[batch], windows.first[batch], windows.stop[batch]
+        length, scored_from = int((stop - start).max()), int((first - start).min())
+        index = np.minimum(start[:, None] + np.arange(length + 1), num_positions)
+        tokens = torch.from_numpy(stream.gather(index)).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            scored = model(tokens[:, :-1], tokens[:, 1:], scored_from).float().cpu()
+        position = torch.from_numpy(start[:, None] + np.arange(scored_from, length))
+        counted = (position >= torch.from_numpy(first)[:, None]) & (position < torch.from_numpy(stop)[:, None])
+        nats[position[counted]] = scored[counted]
+        done += len(batch)
+        execution.progress(what, done, len(windows.start), "windows")
+    return nats
+
+
+def _batches(windows: Windows, vocab_size: int) -> Iterator[IntArray]:
+    """Yield the numbers of windows that run together: alike in length, and in where counting begins."""
+    length, counted = windows.stop - windows.start, windows.stop - windows.first
+    order = np.lexsort((counted, length))
+    begin = 0
+    while begin < len(order):
+        most = min(BATCH_TOKENS, max(1, BATCH_LOGITS // vocab_size))
+        rows = max(1, most // int(length[order[begin]]))
+        batch = order[begin : begin + rows]
+        alike = (length[batch] <= 1.25 * length[batch[0]] + 8) & (counted[batch] <= 1.25 * counted[batch[0]] + 8)
+        batch = batch[: len(batch) if alike.all() else int(alike.argmin())]
+        yield batch
+        begin += len(batch)

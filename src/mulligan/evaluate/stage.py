@@ -1,0 +1,131 @@
+"""The evaluate stage: Weights (unpacked from an Artifact, or before quantization), Corpus -> Scores.
+
+A lever of this stage may touch the context that each token sees; not which bytes are counted.
+"""
+
+import numpy as np
+
+from mulligan.core.execution import Execution
+from mulligan.core.units import bits_per_byte
+from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat
+from mulligan.evaluate.config import Windows as WindowsConfig
+from mulligan.evaluate.document_isolated import document_isolated_windows
+from mulligan.evaluate.flat import flat_windows
+from mulligan.evaluate.scorer import score_windows
+from mulligan.evaluate.sliding import sliding_windows
+from mulligan.evaluate.window import Windows
+from mulligan.model.config import ModelConfig
+from mulligan.model.gpt import GPT
+from mulligan.values.byte_table import IntArray
+from mulligan.values.corpus import Corpus
+from mulligan.values.scores import Array, Scores
+from mulligan.values.weights import Weights
+
+
+def run(
+    config: EvaluateConfig,
+    windows: WindowsConfig,
+    validation_documents: int | None,
+    weights: Weights,
+    corpus: Corpus,
+    execution: Execution,
+    what: str = "evaluate",
+) -> Scores:
+    """Score the first `validation_documents` documents (None: all) of the validation split with fresh weights.
+
+    The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
+    to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
+    """
+    documents, stream = corpus.documents("validation"), corpus.tokens("validation")
+    num_documents = _num_documents(validation_documents, len(documents.starts))
+    starts = documents.starts[:num_documents]
+    last = stream.num_tokens if num_documents == len(documents.starts) else int(documents.starts[num_documents]) + 1
+    num_positions = last - 1
+    laid = lay_windows(windows, starts, num_positions)
+    model = load_model(weights, corpus, execution)
+    nats = score_windows(model, stream, laid, num_positions, config.precision, execution, what).numpy()
+    if not np.isfinite(nats).all():
+        raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
+    tokens = stream.read(0, last)
+    piece_bytes = corpus.byte_table().bytes_of(tokens[:-1], tokens[1:])
+    document = np.searchsorted(starts, np.arange(num_positions), side="right").astype(np.int32) - 1
+    table = _per_document(nats, document, piece_bytes, num_documents)
+    if documents.raw_bytes is not None:
+        table["raw_bytes"] = documents.raw_bytes[:num_documents]
+    total_nats, total_bytes = float(table["nats"].sum()), _total_bytes(config.bytes, table, corpus)
+    return Scores(
+        nats=nats,
+        document=document,
+        position_in_window=_position_in_window(laid, num_positions),
+        documents=table,
+        summary={
+            "windows": windows.kind,
+            "context_len": windows.context_len,
+            "stride": windows.stride,
+            "precision": config.precision,
+            "nats_per_token": total_nats / num_positions,
+            "bits_per_byte": bits_per_byte(total_nats, total_bytes),
+            "scored_tokens": num_positions,
+            "total_bytes": total_bytes,
+            "bytes_kind": config.bytes,
+            "corpus": corpus.digest,
+            "validation_documents": num_documents,
+            "legal": True,
+        },
+    )
+
+
+def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
+    """Return a fresh network with `weights`, in evaluation mode, on the device."""
+    config = ModelConfig.model_validate(weights.model)
+    if config.vocab_size != corpus.vocab_size:
+        raise ValueError(
+            f"The network has vocab_size = {config.vocab_size} and the corpus {corpus.folder} {corpus.vocab_size} pieces. "
+            f"Use the corpus that the network was trained on, or train with --set model.vocab_size={corpus.vocab_size}."
+        )
+    model = GPT(config, seed=0)
+    model.load_state_dict(weights.tensors)
+    return model.to(execution.device).eval()
+
+
+def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
+    """Return the windows of any kind over `num_positions` targets."""
+    if isinstance(config, Flat):
+        return flat_windows(config, num_positions)
+    if isinstance(config, DocumentIsolated):
+        return document_isolated_windows(config, starts, num_positions)
+    return sliding_windows(config, num_positions)
+
+
+def _num_documents(wanted: int | None, present: int) -> int:
+    if wanted is not None and wanted > present:
+        raise ValueError(
+            f"validation_documents = {wanted}, and the validation split has {present}. Give at most {present}, or none for all."
+        )
+    return present if wanted is None else wanted
+
+
+def _total_bytes(kind: str, table: dict[str, Array], corpus: Corpus) -> int:
+    if kind == "piece":
+        return int(table["piece_bytes"].sum())
+    if "raw_bytes" not in table:
+        raise ValueError(
+            f'evaluate.bytes = "raw", and {corpus.folder} does not know its raw UTF-8 bytes (shards were taken over without '
+            'the text). Use bytes = "piece", or prepare the corpus from text.'
+        )
+    return int(table["raw_bytes"].sum())
+
+
+def _per_document(nats: Array, document: Array, piece_bytes: Array, num_documents: int) -> dict[str, Array]:
+    return {
+        "nats": np.bincount(document, nats.astype(np.float64), num_documents),
+        "tokens": np.bincount(document, minlength=num_documents).astype(np.int64),
+        "piece_bytes": np.bincount(document, piece_bytes, num_documents).astype(np.int64),
+    }
+
+
+def _position_in_window(windows: Windows, num_positions: int) -> Array:
+    """Return for each target how many tokens stand before its predecessor in the window that counts it."""
+    counted = windows.stop - windows.first
+    offset = np.repeat(windows.start, counted)
+    return (np.arange(num_positions) - offset).astype(np.int32)

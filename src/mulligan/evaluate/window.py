@@ -1,0 +1,36 @@
+"""Windows as arrays: which tokens are run, and which of their targets are counted.
+
+Position p reads token p and predicts token p + 1; N positions for N + 1 tokens. A window runs positions [start, stop)
+and counts [first, stop); over all windows every position is counted exactly once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mulligan.values.byte_table import IntArray
+
+
+@dataclass(frozen=True)
+class Windows:
+    """`start`, `first` and `stop`, one entry a window, in stream order."""
+
+    start: IntArray
+    first: IntArray
+    stop: IntArray
+
+
+def cover(offsets: IntArray, lengths: IntArray, context_len: int, stride: int) -> Windows:
+    """Return the windows over spans [offset, offset + length), each covered exactly on its own (levers 16.6).
+
+    Within a span windows start every `stride` positions; the first counts all of its positions, each later one its
+    last `stride`, the last one what is left.
+    """
+    counts = 1 + -(-np.maximum(lengths - context_len, 0) // stride)
+    counts[lengths == 0] = 0
+    span = np.repeat(np.arange(len(lengths)), counts)
+    begin = np.arange(len(span)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = begin * stride
+    stop = np.minimum(begin + context_len, lengths[span])
+    first = np.where(begin == 0, 0, begin + context_len - stride)
+    return Windows(offsets[span] + begin, offsets[span] + first, offsets[span] + stop)

@@ -1,0 +1,98 @@
+"""The grid, torch-free: which tensors are stored on how many bits, by which scale rule, over which range of codes.
+
+One part of the recipe, read by the exporters always and by training where fake quantization acts, so that both mean
+the same tensors and the same rounding.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mulligan.core.config import FrozenConfig, lever_field
+
+
+class RowMax(FrozenConfig):
+    """The greatest |w| of a row is the outermost code."""
+
+    kind: Literal["row-max"]
+
+
+class Percentile(FrozenConfig):
+    """The quantile `p` (a fraction, linear between order statistics) of a row's |w| is the outermost code."""
+
+    kind: Literal["percentile"]
+    p: float = Field(gt=0, le=1)
+
+
+class StandardDeviations(FrozenConfig):
+    """`k` unbiased standard deviations of a row are the outermost code."""
+
+    kind: Literal["standard-deviations"]
+    k: float = Field(gt=0)
+
+
+class LegacyRowMaxFloored(FrozenConfig):
+    """Row maximum with the scale floored at 1/c (levers 8.4): a fixed step for weights below 1. To reproduce only."""
+
+    kind: Literal["legacy-row-max-floored"]
+
+
+class LegacyPercentileFloored(FrozenConfig):
+    """Clip at the quantile `p`, scale floored at 1/c (levers 8.1): a fixed step below 1. To reproduce only."""
+
+    kind: Literal["legacy-percentile-floored"]
+    p: float = Field(gt=0, le=1)
+
+
+Scale = Annotated[
+    RowMax | Percentile | StandardDeviations | LegacyRowMaxFloored | LegacyPercentileFloored,
+    Field(discriminator="kind"),
+]
+
+
+class IntFormat(FrozenConfig):
+    """Integer codes, an fp16 scale per row; with c = 2^(bits-1) - 1 `symmetric` is [-c, c] and `legacy` [-(c+1), c]."""
+
+    kind: Literal["int"]
+    bits: int = Field(ge=2, le=8)
+    scale: Scale
+    range: Literal["symmetric", "legacy"] = "symmetric"
+
+    @property
+    def max_code(self) -> int:
+        """c, the greatest code."""
+        return int(2 ** (self.bits - 1)) - 1
+
+    @property
+    def min_code(self) -> int:
+        """The least code."""
+        return -self.max_code - (self.range == "legacy")
+
+
+class Fp16Format(FrozenConfig):
+    """Stored as IEEE binary16."""
+
+    kind: Literal["fp16"]
+
+
+class Fp32Format(FrozenConfig):
+    """Stored as it is, IEEE binary32."""
+
+    kind: Literal["fp32"]
+
+
+Format = Annotated[IntFormat | Fp16Format | Fp32Format, Field(discriminator="kind")]
+
+
+class Family(FrozenConfig):
+    """Tensors whose name matches one of the globs `match` (`*` crosses dots) and that have `min_elements` or more."""
+
+    match: tuple[str, ...] = Field(min_length=1)
+    min_elements: int = lever_field(0, off=0, ge=0)
+    format: Format
+
+
+class GridConfig(FrozenConfig):
+    """Families in order: the first that takes a tensor gives its format."""
+
+    families: tuple[Family, ...] = Field(min_length=1)

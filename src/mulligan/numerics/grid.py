@@ -1,0 +1,123 @@
+"""The grid at work: which tensor gets which format, and the one definition of rounding weights to integer codes.
+
+Exporters and fake quantization both call `quantize_rows`, so what training sees and what ships cannot drift apart.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import torch
+
+from mulligan.numerics.config import (
+    Family,
+    Format,
+    GridConfig,
+    IntFormat,
+    LegacyPercentileFloored,
+    LegacyRowMaxFloored,
+    Percentile,
+    Scale,
+    StandardDeviations,
+)
+
+FP16_TINY = 2.0**-14
+FP16_MAX = 65504.0
+
+
+def assign(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> dict[str, Format]:
+    """Return the format of each named shape, in the order of `shapes`; the first family that takes a tensor decides.
+
+    ValueError where a glob matches no name, or a tensor falls through all families.
+    """
+    for i, family in enumerate(grid.families):
+        for j, glob in enumerate(family.match):
+            if not any(fnmatchcase(name, glob) for name in shapes):
+                raise ValueError(
+                    f"grid.families.{i}.match.{j} = {glob!r} matches no tensor. {_nearest(glob, shapes)}"
+                    f"There are: {_patterns(shapes)}. Correct or remove the glob."
+                )
+    return {name: _format_of(name, math.prod(shape), grid) for name, shape in shapes.items()}
+
+
+def _format_of(name: str, num_elements: int, grid: GridConfig) -> Format:
+    for family in grid.families:
+        if num_elements >= family.min_elements and any(fnmatchcase(name, glob) for glob in family.match):
+            return family.format
+    globs = [glob for family in grid.families for glob in family.match]
+    raise ValueError(
+        f"The tensor {name!r} ({num_elements:,} elements) is in no family of the grid. {_nearest(name, globs)}"
+        f"Families: {'; '.join(_family_text(family) for family in grid.families)}. "
+        'Add a family that takes it, such as {match = ["*"], format = {kind = "fp16"}} at the end.'
+    )
+
+
+def _family_text(family: Family) -> str:
+    least = f" from {family.min_elements:,} elements" if family.min_elements else ""
+    return f"{', '.join(family.match)}{least} -> {family.format.kind}"
+
+
+def _nearest(given: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given, list(names), n=3, cutoff=0.3)
+    return f"Nearest: {', '.join(near)}. " if near else ""
+
+
+def _patterns(names: Iterable[str]) -> str:
+    """Name what exists with the layers' numbers folded to `*`: a list that stays short and can be pasted as globs."""
+    return ", ".join(dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in names))
+
+
+def rows_of(shape: Sequence[int]) -> tuple[int, int]:
+    """Return (rows, cols) under which a tensor is scaled: a matrix by its rows, every other shape as one row."""
+    return (shape[0], shape[1]) if len(shape) == 2 else (1, math.prod(shape))
+
+
+def quantize_rows(weight: torch.Tensor, format: IntFormat) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return codes int8 (rows, cols) and scale float16 (rows,) of `weight`, by round to nearest, ties to even.
+
+    Weights must be finite (the quantize stage checks; a check here would stall a GPU at every training step). The scale
+    is rounded to fp16 before it is used, and lies in fp16's normal range, so rows of zeros stay finite. Levers 16.4.
+    """
+    rows = weight.detach().to(torch.float32).reshape(rows_of(weight.shape))
+    if rows.numel() == 0:
+        return rows.to(torch.int8), torch.full((len(rows),), FP16_TINY, dtype=torch.float16, device=rows.device)
+    limit = _row_limit(rows, format.scale)
+    scale = limit / format.max_code
+    if isinstance(format.scale, LegacyRowMaxFloored | LegacyPercentileFloored):
+        scale = scale.clamp(min=1.0 / format.max_code)
+    if isinstance(format.scale, LegacyPercentileFloored):
+        rows = torch.maximum(torch.minimum(rows, limit[:, None]), -limit[:, None])
+    scale = scale.clamp(FP16_TINY, FP16_MAX).to(torch.float16)
+    codes = (rows / scale.to(torch.float32)[:, None]).round_().clamp_(format.min_code, format.max_code)
+    return codes.to(torch.int8), scale
+
+
+def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return codes (rows, cols) times scale (rows,) as float32 of `shape`."""
+    return (codes.to(torch.float32) * scale.to(torch.float32)[:, None]).reshape(tuple(shape))
+
+
+def _row_limit(rows: torch.Tensor, scale: Scale) -> torch.Tensor:
+    """Return the |w| that the outermost code stands for, float32 (rows,), before any floor."""
+    if isinstance(scale, StandardDeviations):
+        if rows.shape[1] < 2:
+            raise ValueError(
+                "The scale rule standard-deviations needs two values or more in a row, and a tensor has rows of one. "
+                "Give that tensor's family another scale rule, or fp16."
+            )
+        return scale.k * rows.std(dim=1, correction=1)
+    if isinstance(scale, Percentile | LegacyPercentileFloored):
+        return _quantile(rows.abs(), scale.p)
+    return rows.abs().amax(dim=1)
+
+
+def _quantile(values: torch.Tensor, p: float) -> torch.Tensor:
+    """Return the linear quantile `p` of each row; unlike torch.quantile without a limit of 16M values."""
+    num_values = values.shape[1]
+    position = p * (num_values - 1)
+    lower = math.floor(position)
+    top = values.topk(num_values - lower, dim=1).values
+    below, above = top[:, -1], top[:, -2] if top.shape[1] > 1 else top[:, -1]
+    return below + (above - below) * (position - lower)

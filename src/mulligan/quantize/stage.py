@@ -1,0 +1,60 @@
+"""The quantize stage: Weights -> Quantized.
+
+A lever of this stage may touch codes, scales and bits per tensor, with calibration tokens of the train split alone;
+not the parameter set, and no validation token.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from mulligan.core.canonical import Json
+from mulligan.numerics.config import Format, Fp32Format, GridConfig
+from mulligan.numerics.grid import FP16_MAX, assign
+from mulligan.quantize.config import VERSION as VERSION
+from mulligan.quantize.config import QuantizeConfig
+from mulligan.quantize.round_to_nearest import round_to_nearest
+from mulligan.values.quantized import Quantized
+from mulligan.values.weights import Weights
+
+
+def run(config: QuantizeConfig, grid: GridConfig, weights: Weights) -> Quantized:
+    """Return `weights` on the grid; ValueError for weights that are not finite or that fp16 cannot hold."""
+    formats = assign(grid, {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()})
+    for name, tensor in weights.tensors.items():
+        _check_range(name, tensor, formats[name])
+    tensors = round_to_nearest(config, formats, weights.tensors)
+    quantized = Quantized(tensors, weights.model, {})
+    errors = relative_rms_errors(weights.tensors, quantized.dequantize())
+    record: dict[str, Json] = {"kind": config.kind, "weights": weights.record, "relative_rms_error": dict(errors)}
+    return Quantized(tensors, weights.model, record)
+
+
+def _check_range(name: str, tensor: torch.Tensor, format: Format) -> None:
+    num_bad = int((~torch.isfinite(tensor)).sum())
+    if num_bad:
+        raise ValueError(
+            f"{name}: {num_bad:,} of {tensor.numel():,} weights are NaN or infinite; only finite weights can be "
+            "quantized. The training that made them diverged: lower its learning rate, or take an earlier state."
+        )
+    greatest = float(tensor.abs().max()) if tensor.numel() else 0.0
+    if greatest > FP16_MAX and not isinstance(format, Fp32Format):
+        raise ValueError(
+            f"{name}: the greatest |weight| is {greatest:g}; the format {format.kind} holds up to {FP16_MAX:g}. "
+            'Give its family format = {kind = "fp32"}.'
+        )
+
+
+def relative_rms_errors(weights: Mapping[str, torch.Tensor], stored: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Return sqrt(sum (W - Q)^2 / sum W^2) per tensor to six digits, 0 for a tensor of zeros.
+
+    In numpy, whose sums do not depend on the number of threads as torch's do.
+    """
+    errors = {}
+    for name, weight in weights.items():
+        exact = weight.numpy().astype(np.float64)
+        power = float(np.square(exact).sum())
+        noise = float(np.square(exact - stored[name].numpy()).sum())
+        errors[name] = float(f"{np.sqrt(noise / power):.6g}") if power else 0.0
+    return errors

@@ -1,0 +1,126 @@
+"""A corpus: memory-mapped token shards, documents, tokenizer and manifest, in a folder of its own.
+
+    corpus.json                    the manifest: content only, no paths, no times
+    train_000000.bin ...           shards in the challenge's format; also validation_000000.bin ...
+    documents_train.parquet ...    start, num_tokens and raw UTF-8 bytes of every document
+    tokenizer.model                the SentencePiece model (absent for plain bytes)
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from mulligan.values.byte_table import ByteTable, IntArray
+
+HEADER_BYTES = 1024
+Split = Literal["train", "validation"]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents in stream order: first token (its BOS), number of tokens with the BOS, raw UTF-8 bytes or None."""
+
+    starts: IntArray
+    num_tokens: IntArray
+    raw_bytes: IntArray | None
+
+
+class TokenStream:
+    """A read-only view over memory-mapped uint16 shards, one after the other."""
+
+    def __init__(self, shards: list[Path]) -> None:
+        self.shards = [np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES) for path in shards]
+        self.ends = np.cumsum([len(shard) for shard in self.shards], dtype=np.int64)
+        self.num_tokens = int(self.ends[-1])
+
+    def read(self, start: int, stop: int) -> IntArray:
+        """Return tokens [start, stop) as int64; 0 <= start <= stop <= num_tokens."""
+        if not 0 <= start <= stop <= self.num_tokens:
+            raise ValueError(f"Tokens [{start}, {stop}) are not within the stream's {self.num_tokens}.")
+        parts = []
+        for end, shard in zip(self.ends, self.shards, strict=True):
+            begin = int(end) - len(shard)
+            if start < end and stop > begin:
+                parts.append(shard[max(start - begin, 0) : stop - begin])
+        return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+
+    def take(self, start: int, count: int) -> IntArray:
+        """Return `count` tokens from `start` on, wrapping around for ever."""
+        parts: list[IntArray] = []
+        while count > 0:
+            begin = start % self.num_tokens
+            parts.append(self.read(begin, min(begin + count, self.num_tokens)))
+            start, count = start + len(parts[-1]), count - len(parts[-1])
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def gather(self, indices: IntArray) -> IntArray:
+        """Return the tokens at `indices` (any shape, 0 <= index < num_tokens) as int64."""
+        tokens = np.empty(indices.shape, np.int64)
+        which = np.searchsorted(self.ends, indices, side="right")
+        for i, (end, shard) in enumerate(zip(self.ends, self.shards, strict=True)):
+            here = which == i
+            if here.any():
+                tokens[here] = shard[indices[here] - (int(end) - len(shard))]
+        return tokens
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus folder and its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open a corpus folder; ValueError when it is none."""
+        path = Path(folder) / "corpus.json"
+        if not path.is_file():
+            raise ValueError(f"{folder}: no corpus.json in it. Make a corpus with `mulligan data prepare`.")
+        return cls(Path(folder), json.loads(path.read_text("utf-8")))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of corpus.json, which holds the sha256 of every shard and of the tokenizer."""
+        return hashlib.sha256((self.folder / "corpus.json").read_bytes()).hexdigest()
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids."""
+        return int(self.manifest["tokenizer"]["vocab_size"])
+
+    def _split(self, split: Split) -> dict[str, Any]:
+        if split not in self.manifest["splits"]:
+            raise ValueError(
+                f"{self.folder}: the corpus has no {split} split, only {', '.join(self.manifest['splits'])}. "
+                "Prepare one with `mulligan data prepare`."
+            )
+        found: dict[str, Any] = self.manifest["splits"][split]
+        return found
+
+    def tokens(self, split: Split) -> TokenStream:
+        """Return the token stream of a split."""
+        return TokenStream([self.folder / shard["file"] for shard in self._split(split)["shards"]])
+
+    def documents(self, split: Split) -> Documents:
+        """Return the documents of a split, in stream order."""
+        import pyarrow.parquet as pq
+
+        self._split(split)
+        table = pq.read_table(self.folder / f"documents_{split}.parquet")
+        raw = None if table["raw_bytes"].null_count else table["raw_bytes"].to_numpy().astype(np.int64)
+        return Documents(table["start"].to_numpy().astype(np.int64), table["num_tokens"].to_numpy().astype(np.int64), raw)
+
+    def byte_table(self) -> ByteTable:
+        """Return the byte table of the tokenizer."""
+        tokenizer = self.manifest["tokenizer"]
+        if tokenizer["kind"] == "bytes":
+            return ByteTable.of_bytes(self.vocab_size - 256)
+        import sentencepiece
+
+        return ByteTable.of_pieces(sentencepiece.SentencePieceProcessor(model_file=str(self.folder / "tokenizer.model")))

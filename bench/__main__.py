@@ -6,7 +6,6 @@ the ratio is the median over rounds, with the least and the greatest beside it.
 """
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
@@ -16,7 +15,6 @@ from collections.abc import Callable
 
 import torch
 
-from bench.straightforward import PlainGPT, PlainOptimizer, plain_sliding
 from bench.workload import WORKLOADS, Workload
 
 ROUNDS = 5

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.straightforward import PlainGPT, PlainOptimizer, plain_sliding
+from bench.straightforward import PlainGPT, PlainOptimizer
 from mulligan.core.execution import Execution
 from mulligan.model.config import ModelConfig
 from mulligan.train.config import TrainConfig

@@ -1,5 +1,5 @@
 project = "mulligan"
-copyright = "2026, the mulligan authors"  # noqa: A001
+copyright = "2026, the mulligan authors"
 extensions = ["myst_parser"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

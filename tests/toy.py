@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-
 from mulligan.model.config import ModelConfig
 from mulligan.train.config import TrainConfig
 
@@ -67,7 +66,10 @@ def recipe_data(**changes: Any) -> dict[str, Any]:
                 {"match": ["*"], "format": {"kind": "fp16"}},
             ]
         },
-        "train": {**train_config(12, 6).model_dump(mode="json"), "optimizer": {"kind": "muon-adam", "momentum_warmup_steps": 3}},
+        "train": {
+            **train_config(12, 6).model_dump(mode="json"),
+            "optimizer": {"kind": "muon-adam", "momentum_warmup_steps": 3},
+        },
         "average": {"kind": "swa", "start": {"kind": "lr-scale-below", "value": 0.8}, "every_steps": 2},
         "quantize": {"kind": "round-to-nearest"},
         "pack": {"codec": {"kind": "zlib", "level": 9}},

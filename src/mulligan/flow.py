@@ -50,10 +50,17 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
         jobs += trained
     quantized = _quantize(recipe, points.get("averaged", points["raw"]))
     artifact = Job(
-        "pack", StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)), {"quantized": quantized}, recipe.pack
+        "pack",
+        StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)),
+        {"quantized": quantized},
+        recipe.pack,
     )
     points["quantized"] = artifact
-    scores = [_score(recipe, data, point, source, i) for point, source in points.items() for i in range(len(recipe.evaluate.windows))]
+    scores = [
+        _score(recipe, data, point, source, i)
+        for point, source in points.items()
+        for i in range(len(recipe.evaluate.windows))
+    ]
     return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
 
 
@@ -94,7 +101,11 @@ def _quantize(recipe: Recipe, weights: Job | Outside) -> Job:
 
 
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
-    settings = {"point": point, "windows": recipe.evaluate.windows[i], "validation_documents": recipe.data.validation_documents}
+    settings = {
+        "point": point,
+        "windows": recipe.evaluate.windows[i],
+        "validation_documents": recipe.data.validation_documents,
+    }
     config = {
         **{name: value for name, value in recipe.evaluate.canonical().items() if name != "windows"},
         "windows": recipe.evaluate.windows[i].canonical(),

@@ -43,7 +43,9 @@ class Recipe(FrozenConfig):
     def _head_has_a_learning_rate(self) -> Self:
         tied, given = self.model.embedding.kind == "tied", self.train.optimizer.head_lr
         if tied and given is not None:
-            raise ValueError("train.optimizer.head_lr is given, but model.embedding is tied: there is no head. Remove it")
+            raise ValueError(
+                "train.optimizer.head_lr is given, but model.embedding is tied: there is no head. Remove it"
+            )
         if not tied and given is None:
             raise ValueError("model.embedding is untied, so train.optimizer.head_lr is needed; give one, such as 0.008")
         return self
@@ -69,7 +71,11 @@ def flatten(data: Json, prefix: str = "") -> dict[str, Json]:
 def shipped_recipes() -> dict[str, str]:
     """Return {name: TOML text} of the recipes that ship with the package."""
     folder = resources.files("mulligan.recipes")
-    found = {path.name.removesuffix(".toml"): path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
+    found = {
+        path.name.removesuffix(".toml"): path.read_text("utf-8")
+        for path in folder.iterdir()
+        if path.name.endswith(".toml")
+    }
     return dict(sorted(found.items()))
 
 
@@ -78,7 +84,9 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
-            raise ValueError(f"{path}: no such recipe file. Give a path to a .toml file or one of: {', '.join(shipped_recipes())}.")
+            raise ValueError(
+                f"{path}: no such recipe file. Give a path to a .toml file or one of: {', '.join(shipped_recipes())}."
+            )
         text = path.read_text("utf-8")
     else:
         text = _shipped(name_or_path)
@@ -96,7 +104,9 @@ def _shipped(name: str) -> str:
     if name not in recipes:
         near = difflib.get_close_matches(name, recipes, n=1)
         meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"No recipe is called {name!r}.{meant} Shipped: {', '.join(recipes)}; or give a path to a .toml file.")
+        raise ValueError(
+            f"No recipe is called {name!r}.{meant} Shipped: {', '.join(recipes)}; or give a path to a .toml file."
+        )
     return recipes[name]
 
 

@@ -121,10 +121,16 @@ def test_gc_keeps_what_a_run_names(store):
 
 
 def test_keys_do_not_depend_on_the_process(tmp_path):
-    code = "from mulligan.store.stage_call import StageCall; print(StageCall('toy', 1, {'b': 1.5, 'a': ['x', None]}).key)"
+    code = (
+        "from mulligan.store.stage_call import StageCall; print(StageCall('toy', 1, {'b': 1.5, 'a': ['x', None]}).key)"
+    )
     keys = {
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
     }

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from mulligan.numerics.trigger import AtFraction, AtStep, LrScaleBelow
 from mulligan.train.schedule import Schedule
-from toy import steps, train_config as make
+from toy import steps
+from toy import train_config as make
 
 
 def test_warmdown_in_steps_ends_the_run_one_step_above_zero():
@@ -53,7 +54,9 @@ def test_seconds_know_their_fraction_and_floor():
     assert schedule.lr_scale(7, 50.0) == 1.0
     assert schedule.lr_scale(7, 75.0) == 0.5
     assert schedule.lr_scale(7, 99.0) == 0.1
-    assert Schedule(make({"kind": "seconds", "seconds": 100}, {"kind": "seconds", "seconds": 20})).lr_scale(7, 90.0) == 0.5
+    assert (
+        Schedule(make({"kind": "seconds", "seconds": 100}, {"kind": "seconds", "seconds": 20})).lr_scale(7, 90.0) == 0.5
+    )
 
 
 def test_momentum_warms_up_linearly():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mulligan.average.stage import make_observer
 from mulligan.average.config import Ema
+from mulligan.average.stage import make_observer
 from mulligan.core.error import DivergedError
 from mulligan.core.execution import Execution
 from mulligan.train.parameter_group import split_parameters
@@ -17,7 +17,9 @@ from toy import ToyStream, model_config, train_config
 
 
 def trainer(config=None, seed=0, observers=(), model=None, **execution):
-    return Trainer(config or train_config(), model or model_config(), ToyStream(), seed, Execution(**execution), observers)
+    return Trainer(
+        config or train_config(), model or model_config(), ToyStream(), seed, Execution(**execution), observers
+    )
 
 
 def bits(state):

@@ -11,6 +11,7 @@ from mulligan.core.canonical import Json
 from mulligan.values.observer import Observation, Observer
 from mulligan.values.weights import Weights
 
+
 def make_observer(config: Observed) -> Observer:
     """Return the observer that records what `config` averages."""
     if isinstance(config, Ema):

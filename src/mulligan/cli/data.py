@@ -1,7 +1,7 @@
 """`mulligan data`: corpora from text, from the challenge's shards, from the hub."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -30,12 +30,17 @@ def _show(manifest: dict[str, Any], folder: Path, json: bool) -> None:
     rows = [
         [
             name,
-            *(f"{split[key]:,}" if split[key] is not None else "unknown" for key in ("documents", "tokens", "bytes", "raw_bytes")),
+            *(
+                f"{split[key]:,}" if split[key] is not None else "unknown"
+                for key in ("documents", "tokens", "bytes", "raw_bytes")
+            ),
             f"{split['tokens_per_byte']:.4f}",
             str(len(split["shards"])),
         ]
         for name, split in manifest["splits"].items()
     ]
     tokenizer = manifest["tokenizer"]
-    print_table(f"{folder}: {tokenizer['kind']}, {tokenizer['vocab_size']} pieces", columns, rows, right=(1, 2, 3, 4, 5, 6))
+    print_table(
+        f"{folder}: {tokenizer['kind']}, {tokenizer['vocab_size']} pieces", columns, rows, right=(1, 2, 3, 4, 5, 6)
+    )
     out.print(f"next       mulligan run small --data {folder}")

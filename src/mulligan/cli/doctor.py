@@ -13,7 +13,11 @@ def doctor(*, store: StoreFolder = DEFAULT_STORE, json: AsJson = False) -> int:
     if json:
         print_json({"checks": [{"name": name, "ok": ok, "found": found} for name, ok, found in checks]})
     else:
-        print_table("mulligan doctor", ["what", "", "found"], [[name, "ok" if ok else "NO", found] for name, ok, found in checks])
+        print_table(
+            "mulligan doctor",
+            ["what", "", "found"],
+            [[name, "ok" if ok else "NO", found] for name, ok, found in checks],
+        )
     if not all(ok for _, ok, _ in checks):
         raise ValueError("Something is amiss; see the lines marked NO.")
     if not json:
@@ -33,14 +37,27 @@ def _torch() -> tuple[str, bool, str]:
 
 
 def _packages() -> list[tuple[str, bool, str]]:
-    names = ("sentencepiece", "safetensors", "pyarrow", "brotli", "zstandard", "pydantic", "filelock", "huggingface_hub")
+    names = (
+        "sentencepiece",
+        "safetensors",
+        "pyarrow",
+        "brotli",
+        "zstandard",
+        "pydantic",
+        "filelock",
+        "huggingface_hub",
+    )
     found = []
     for name in names:
         try:
             found.append((name, True, metadata.version(name)))
         except metadata.PackageNotFoundError:
             optional = name == "huggingface_hub"
-            hint = "absent; only `mulligan data fetch` needs it: pip install 'mulligan[fetch]'" if optional else f"pip install {name}"
+            hint = (
+                "absent; only `mulligan data fetch` needs it: pip install 'mulligan[fetch]'"
+                if optional
+                else f"pip install {name}"
+            )
             found.append((name, optional, hint))
     return found
 

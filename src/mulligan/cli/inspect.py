@@ -12,7 +12,9 @@ def inspect(
     artifact: Path,
     /,
     *,
-    budget_bytes: Annotated[int, Parameter(help="Judge the sum with code against this many decimal bytes.")] = 16_000_000,
+    budget_bytes: Annotated[
+        int, Parameter(help="Judge the sum with code against this many decimal bytes.")
+    ] = 16_000_000,
     json: AsJson = False,
 ) -> int:
     """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first."""

@@ -48,7 +48,11 @@ def main() -> None:
         print(f"mulligan: {error}\nSee `mulligan --help`.", file=sys.stderr)
         sys.exit(2)
     except tuple(kind for kind, _ in EXIT_CODES) as error:
-        text = "interrupted; what was published is kept, run the same command to go on" if isinstance(error, KeyboardInterrupt) else error
+        text = (
+            "interrupted; what was published is kept, run the same command to go on"
+            if isinstance(error, KeyboardInterrupt)
+            else error
+        )
         print(f"mulligan: {text}", file=sys.stderr)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
     sys.exit(code if isinstance(code, int) else 0)

@@ -31,13 +31,21 @@ def plan(
     total = sum(line.seconds or 0.0 for line in planned)
     if json:
         stages = [
-            {"name": p.job.name, "stage": p.job.call.stage, "key": p.job.call.key, "status": p.status, "why": p.why, "seconds": p.seconds}
+            {
+                "name": p.job.name,
+                "stage": p.job.call.stage,
+                "key": p.job.call.key,
+                "status": p.status,
+                "why": p.why,
+                "seconds": p.seconds,
+            }
             for p in planned
         ]
         print_json({"recipe": recipe, "seed": seed, "stages": stages, "seconds": total})
         return 0
     rows = [
-        [p.job.name, p.job.call.key[:12], p.status, "?" if p.seconds is None else f"{p.seconds:.0f}", p.why] for p in planned
+        [p.job.name, p.job.call.key[:12], p.status, "?" if p.seconds is None else f"{p.seconds:.0f}", p.why]
+        for p in planned
     ]
     print_table(f"{recipe}, seed {seed}", ["stage", "key", "status", "seconds", "why"], rows, right=(3,))
     unknown = sum(line.seconds is None for line in planned)

@@ -105,4 +105,6 @@ def _check_budget(road: "Road", store: "Store", artifact: dict[str, Any]) -> Non
         return
     job = road.points["quantized"]
     assert isinstance(job, Job)
-    raise OverBudgetError(over_budget_text(store.open(job.call).summary(), artifact["code_bytes"], artifact["budget_bytes"]))
+    raise OverBudgetError(
+        over_budget_text(store.open(job.call).summary(), artifact["code_bytes"], artifact["budget_bytes"])
+    )

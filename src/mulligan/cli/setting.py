@@ -14,15 +14,21 @@ Set = Annotated[
 Data = Annotated[Path | None, Parameter(help="A prepared corpus (made by `mulligan data prepare`).")]
 StoreFolder = Annotated[Path, Parameter(name="--store", help="The folder of the store.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N. auto: cuda where torch finds one.")]
-Threads = Annotated[int | None, Parameter(help="CPU threads; they change the last bits, so they are recorded. Default: all cores.")]
-Compile = Annotated[bool, Parameter(negative="", help="Compile the network with torch.compile (pays on a GPU or in long runs).")]
+Threads = Annotated[
+    int | None, Parameter(help="CPU threads; they change the last bits, so they are recorded. Default: all cores.")
+]
+Compile = Annotated[
+    bool, Parameter(negative="", help="Compile the network with torch.compile (pays on a GPU or in long runs).")
+]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object on standard output.")]
 Seed = Annotated[int, Parameter(help="The seed of initialisation and data order.")]
 
 DEFAULT_STORE = Path(".mulligan")
 
 
-def make_execution(device: str, threads: int | None, compile_network: bool, progress: Progress = no_progress) -> Execution:
+def make_execution(
+    device: str, threads: int | None, compile_network: bool, progress: Progress = no_progress
+) -> Execution:
     """Return how to run; sets torch's thread count. ValueError when there is no such device. Imports torch."""
     import torch
 

@@ -32,7 +32,8 @@ def ls(*, store: StoreFolder = DEFAULT_STORE, json: AsJson = False) -> int:
         print_json({"store": str(kept.root), "values": values, "reruns": kept.reruns()})
         return 0
     rows = [
-        [v["stage"], v["key"][:16], f"{v['bytes']:,}", v["digest"][:12], v["published"], f"{v['seconds'] or 0:.1f}"] for v in values
+        [v["stage"], v["key"][:16], f"{v['bytes']:,}", v["digest"][:12], v["published"], f"{v['seconds'] or 0:.1f}"]
+        for v in values
     ]
     title = f"{kept.root}: {len(values)} values, {sum(v['bytes'] for v in values):,} B"
     print_table(title, ["stage", "key", "bytes", "digest", "published (UTC)", "seconds"], rows, right=(2, 5))

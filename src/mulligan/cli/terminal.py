@@ -41,7 +41,12 @@ def show_progress() -> Iterator[Report]:
     if not err.is_terminal:
         yield _PlainLines()
         return
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as progress:
         tasks: dict[str, Any] = {}
 

@@ -72,7 +72,7 @@ def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
         meant = f" Did you mean {near[0]!r}?" if near else ""
         return f"{path}: unknown kind {item['ctx']['tag']!r}. Allowed: {', '.join(_kinds(item))}.{meant}"
     if item["type"] == "union_tag_not_found":
-        return f"{path}: no kind given. Write kind = \"...\" there; `mulligan levers` lists the kinds."
+        return f'{path}: no kind given. Write kind = "..." there; `mulligan levers` lists the kinds.'
     if item["type"] == "missing":
         return f"{path}: required, and not given."
     return f"{path} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}."

@@ -1,10 +1,10 @@
 """The errors that a command turns into an exit code; everything a user can mend is a ValueError.
 
-    ValueError          2  usage, configuration, data handed in
-    OverBudgetError     3  the artifact does not fit
-    StoreCorruptError   4  stored bytes are not those that were written
-    DivergedError       5  the loss became NaN or infinite
-    KeyboardInterrupt 130  interrupted; what was published is kept
+ValueError          2  usage, configuration, data handed in
+OverBudgetError     3  the artifact does not fit
+StoreCorruptError   4  stored bytes are not those that were written
+DivergedError       5  the loss became NaN or infinite
+KeyboardInterrupt 130  interrupted; what was published is kept
 """
 
 

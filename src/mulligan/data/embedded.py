@@ -15,7 +15,17 @@ from pathlib import Path
 from mulligan.data.document import Document
 
 TOPICS = Path("pydoc_data/topics.py")
-LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "turtledemo", "site-packages", "dist-packages", "pydoc_data", "__pycache__"}
+LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "turtledemo",
+    "site-packages",
+    "dist-packages",
+    "pydoc_data",
+    "__pycache__",
+}
 LEAST_CHARACTERS = 200
 VALIDATION_ONE_IN = 10
 

@@ -53,7 +53,9 @@ class SentencePieceTokenizer:
         self.vocab_size = int(self.pieces.vocab_size())
         self.bos = int(self.pieces.bos_id())
         if self.bos < 0:
-            raise ValueError(f"{name}: the model has no BOS piece, which begins every document here. Train one with bos_id = 1.")
+            raise ValueError(
+                f"{name}: the model has no BOS piece, which begins every document here. Train one with bos_id = 1."
+            )
         if self.vocab_size > 65_536:
             raise ValueError(f"{name}: {self.vocab_size} pieces; shards hold uint16 tokens, so at most 65,536.")
 
@@ -89,7 +91,9 @@ class SentencePieceTokenizer:
                 **{f"{piece}_id": number for piece, number in SPECIAL_PIECES.items()},
             )
         except RuntimeError as error:
-            raise ValueError(f"A SentencePiece model of {vocab_size} pieces could not be trained on this text: {error}.") from None
+            raise ValueError(
+                f"A SentencePiece model of {vocab_size} pieces could not be trained on this text: {error}."
+            ) from None
         trained = cls(model.getvalue())
         if trained.vocab_size != vocab_size:
             raise ValueError(

@@ -65,7 +65,12 @@ def _speed(trainer: Trainer, from_step: int, seconds: float) -> dict[str, Json]:
 
 
 def _publish(
-    trainer: Trainer, observer: Observer | None, trajectory: Trajectory, cut: Cut, store: Store, provenance: dict[str, Json]
+    trainer: Trainer,
+    observer: Observer | None,
+    trajectory: Trajectory,
+    cut: Cut,
+    store: Store,
+    provenance: dict[str, Json],
 ) -> None:
     """Publish what a cut holds. A replay meets the state that the first training stored, and is stamped with the outcome."""
     state_call = trajectory.state_call(cut)

@@ -11,7 +11,6 @@ from functools import cached_property
 from mulligan.average.config import VERSION as AVERAGE_VERSION
 from mulligan.average.config import Observed, Swa
 from mulligan.core.canonical import Json
-from mulligan.core.execution import Execution
 from mulligan.model.config import ModelConfig
 from mulligan.numerics.trigger import AtStep
 from mulligan.store.stage_call import OutsideInput, StageCall
@@ -74,6 +73,8 @@ class Trajectory:
         """Say whether something may have been observed by `cut`; a resolved SWA sees nothing before its first step."""
         if self.observed is None:
             return False
-        return not (isinstance(self.observed, Swa) and isinstance(self.observed.start, AtStep) and cut < self.observed.start.step)
-
-
+        return not (
+            isinstance(self.observed, Swa)
+            and isinstance(self.observed.start, AtStep)
+            and cut < self.observed.start.step
+        )

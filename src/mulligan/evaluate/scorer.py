@@ -17,7 +17,13 @@ BATCH_LOGITS = 1 << 24
 
 @torch.no_grad()
 def score_windows(
-    model: GPT, stream: TokenStream, windows: Windows, num_positions: int, precision: str, execution: Execution, what: str
+    model: GPT,
+    stream: TokenStream,
+    windows: Windows,
+    num_positions: int,
+    precision: str,
+    execution: Execution,
+    what: str,
 ) -> torch.Tensor:
     """Return the nats (num_positions,) float32 of every target; NaN would mean that a position was not counted.
 

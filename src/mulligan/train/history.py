@@ -46,7 +46,11 @@ class History:
     def until_seconds(self, stop: float | None) -> list[Json]:
         """Return the history of a budget in seconds: all that depends on time, up to a cut (None: the end)."""
         assert isinstance(self.config.budget, SecondsBudget)
-        acting = {"budget": self.config.budget.canonical(), "warmdown": self.config.warmdown.canonical(), **self.momentum}
+        acting = {
+            "budget": self.config.budget.canonical(),
+            "warmdown": self.config.warmdown.canonical(),
+            **self.momentum,
+        }
         return [["seconds", stop, acting]]
 
     def acting(self, step: int) -> dict[str, Json]:

@@ -1,9 +1,9 @@
 """A corpus: memory-mapped token shards, documents, tokenizer and manifest, in a folder of its own.
 
-    corpus.json                    the manifest: content only, no paths, no times
-    train_000000.bin ...           shards in the challenge's format; also validation_000000.bin ...
-    documents_train.parquet ...    start, num_tokens and raw UTF-8 bytes of every document
-    tokenizer.model                the SentencePiece model (absent for plain bytes)
+corpus.json                    the manifest: content only, no paths, no times
+train_000000.bin ...           shards in the challenge's format; also validation_000000.bin ...
+documents_train.parquet ...    start, num_tokens and raw UTF-8 bytes of every document
+tokenizer.model                the SentencePiece model (absent for plain bytes)
 """
 
 import hashlib
@@ -114,7 +114,9 @@ class Corpus:
         self._split(split)
         table = pq.read_table(self.folder / f"documents_{split}.parquet")
         raw = None if table["raw_bytes"].null_count else table["raw_bytes"].to_numpy().astype(np.int64)
-        return Documents(table["start"].to_numpy().astype(np.int64), table["num_tokens"].to_numpy().astype(np.int64), raw)
+        return Documents(
+            table["start"].to_numpy().astype(np.int64), table["num_tokens"].to_numpy().astype(np.int64), raw
+        )
 
     def byte_table(self) -> ByteTable:
         """Return the byte table of the tokenizer."""
@@ -123,4 +125,6 @@ class Corpus:
             return ByteTable.of_bytes(self.vocab_size - 256)
         import sentencepiece
 
-        return ByteTable.of_pieces(sentencepiece.SentencePieceProcessor(model_file=str(self.folder / "tokenizer.model")))
+        return ByteTable.of_pieces(
+            sentencepiece.SentencePieceProcessor(model_file=str(self.folder / "tokenizer.model"))
+        )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import torch
 
-from bench.workload import WORKLOADS, Workload
+from bench.workload import SIDES, WORKLOADS, Workload
 
 ROUNDS = 5
 

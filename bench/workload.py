@@ -6,9 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.straightforward import PlainGPT, PlainOptimizer
+from bench.straightforward import PlainGPT, PlainOptimizer, plain_sliding
 from mulligan.core.execution import Execution
+from mulligan.evaluate.config import Sliding
+from mulligan.evaluate.scorer import score_windows
+from mulligan.evaluate.sliding import sliding_windows
 from mulligan.model.config import ModelConfig
+from mulligan.model.gpt import GPT
 from mulligan.train.config import TrainConfig
 from mulligan.train.trainer import Trainer
 
@@ -77,6 +81,10 @@ class Text:
         """Return `count` tokens from `start` on, wrapping around."""
         return np.take(self.tokens, np.arange(start, start + count), mode="wrap")
 
+    def gather(self, indices: np.ndarray) -> np.ndarray:
+        """Return the tokens at `indices`."""
+        return self.tokens[indices]
+
 
 def training(workload: Workload, side: str) -> Callable[[], int]:
     """Return what trains `num_steps` steps of one side and returns the tokens; both sides see the same tokens."""
@@ -113,3 +121,34 @@ def plain_model(workload: Workload) -> PlainGPT:
     model = PlainGPT(workload.model)
     model.load_state_dict(GPT(workload.model, 0).state_dict())
     return model
+
+
+def sliding(workload: Workload, side: str) -> Callable[[], int]:
+    """Return what scores `scored_tokens` targets in sliding windows on one side and returns their number."""
+    text = Text(workload.scored_tokens + 1)
+    context_len, stride = workload.seq_len, workload.stride
+    if side == "ours":
+        config = Sliding(kind="sliding", context_len=context_len, stride=stride)
+        windows = sliding_windows(config, workload.scored_tokens)
+        model = GPT(workload.model, 0).eval()
+
+        def ours() -> int:
+            score_windows(model, text, windows, workload.scored_tokens, "fp32", Execution(), "bench")
+            return workload.scored_tokens
+
+        return ours
+    plain_network, tokens = plain_model(workload).eval(), torch.from_numpy(text.tokens)
+
+    def plain() -> int:
+        plain_sliding(plain_network, tokens, context_len, stride, max(1, 16_384 // context_len))
+        return workload.scored_tokens
+
+    return plain
+
+
+SIDES = {"train": training, "sliding": sliding}
+
+WORKLOADS = {
+    "tiny": Workload(4, 128, 256, 4096, 64, 20_000, 8),
+    "small": Workload(6, 192, 1024, 8192, 64, 4_096, 3),
+}

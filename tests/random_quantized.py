@@ -40,9 +40,7 @@ tensors = st.one_of(
     st.builds(float_tensor, shapes, st.sampled_from((16, 32)), seeds),
 )
 models = st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.integers(), st.text(max_size=4)), max_size=3)
-quantized = st.builds(
-    lambda t, m: Quantized(t, m, {}), st.dictionaries(st.sampled_from(NAMES), tensors, max_size=5), models
-)
+quantized = st.builds(lambda t, m: Quantized(t, m, {}), st.dictionaries(st.sampled_from(NAMES), tensors, max_size=5), models)
 codecs = st.sampled_from(sorted(LEVELS)).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(LEVELS[name])))
 
 

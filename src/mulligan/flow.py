@@ -57,9 +57,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     )
     points["quantized"] = artifact
     scores = [
-        _score(recipe, data, point, source, i)
-        for point, source in points.items()
-        for i in range(len(recipe.evaluate.windows))
+        _score(recipe, data, point, source, i) for point, source in points.items() for i in range(len(recipe.evaluate.windows))
     ]
     return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
 

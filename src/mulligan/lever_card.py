@@ -42,9 +42,7 @@ def read_card(name: str, stage: str, docstring: str) -> Card:
     headings = {heading: " ".join(text.split()) for heading, text in zip(parts[1::2], parts[2::2], strict=True)}
     for heading in HEADINGS:
         if not headings.get(heading):
-            raise ValueError(
-                f"{stage}/{name}.py: the card has no {heading!r}. A lever file has: {', '.join(HEADINGS)}."
-            )
+            raise ValueError(f"{stage}/{name}.py: the card has no {heading!r}. A lever file has: {', '.join(HEADINGS)}.")
     return Card(name, stage, title.strip(), headings)
 
 

@@ -43,9 +43,7 @@ class Recipe(FrozenConfig):
     def _head_has_a_learning_rate(self) -> Self:
         tied, given = self.model.embedding.kind == "tied", self.train.optimizer.head_lr
         if tied and given is not None:
-            raise ValueError(
-                "train.optimizer.head_lr is given, but model.embedding is tied: there is no head. Remove it"
-            )
+            raise ValueError("train.optimizer.head_lr is given, but model.embedding is tied: there is no head. Remove it")
         if not tied and given is None:
             raise ValueError("model.embedding is untied, so train.optimizer.head_lr is needed; give one, such as 0.008")
         return self
@@ -72,9 +70,7 @@ def shipped_recipes() -> dict[str, str]:
     """Return {name: TOML text} of the recipes that ship with the package."""
     folder = resources.files("mulligan.recipes")
     found = {
-        path.name.removesuffix(".toml"): path.read_text("utf-8")
-        for path in folder.iterdir()
-        if path.name.endswith(".toml")
+        path.name.removesuffix(".toml"): path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")
     }
     return dict(sorted(found.items()))
 
@@ -104,9 +100,7 @@ def _shipped(name: str) -> str:
     if name not in recipes:
         near = difflib.get_close_matches(name, recipes, n=1)
         meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"No recipe is called {name!r}.{meant} Shipped: {', '.join(recipes)}; or give a path to a .toml file."
-        )
+        raise ValueError(f"No recipe is called {name!r}.{meant} Shipped: {', '.join(recipes)}; or give a path to a .toml file.")
     return recipes[name]
 
 

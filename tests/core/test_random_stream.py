@@ -10,9 +10,7 @@ def test_equal_arguments_give_equal_numbers():
 
 
 def test_names_and_seeds_are_apart():
-    seeds = {
-        stream_seed(seed, *names) for seed in (0, 1, 10) for names in (("a",), ("b",), ("a", "b"), ("ab",), ("0", "a"))
-    }
+    seeds = {stream_seed(seed, *names) for seed in (0, 1, 10) for names in (("a",), ("b",), ("a", "b"), ("ab",), ("0", "a"))}
     assert len(seeds) == 15
 
 

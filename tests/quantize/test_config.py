@@ -7,9 +7,7 @@ from mulligan.quantize.config import QuantizeConfig, RoundToNearest
 
 
 def test_round_to_nearest_is_written_by_its_kind():
-    assert parse_config(QuantizeConfig, {"kind": "round-to-nearest"}, "quantize") == RoundToNearest(
-        kind="round-to-nearest"
-    )
+    assert parse_config(QuantizeConfig, {"kind": "round-to-nearest"}, "quantize") == RoundToNearest(kind="round-to-nearest")
     assert RoundToNearest(kind="round-to-nearest").canonical() == {"kind": "round-to-nearest"}
 
 

@@ -121,9 +121,7 @@ def test_gc_keeps_what_a_run_names(store):
 
 
 def test_keys_do_not_depend_on_the_process(tmp_path):
-    code = (
-        "from mulligan.store.stage_call import StageCall; print(StageCall('toy', 1, {'b': 1.5, 'a': ['x', None]}).key)"
-    )
+    code = "from mulligan.store.stage_call import StageCall; print(StageCall('toy', 1, {'b': 1.5, 'a': ['x', None]}).key)"
     keys = {
         subprocess.run(
             [sys.executable, "-c", code],

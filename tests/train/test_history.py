@@ -72,6 +72,6 @@ def test_a_budget_in_seconds_shares_no_trunk():
     budget = {"kind": "seconds", "seconds": 60}
     history = History(train_config(budget, steps(5)))
     assert history.until_seconds(30.0) != history.until_seconds(None)
-    assert History(train_config({"kind": "seconds", "seconds": 61}, steps(5))).until_seconds(
+    assert History(train_config({"kind": "seconds", "seconds": 61}, steps(5))).until_seconds(30.0) != history.until_seconds(
         30.0
-    ) != history.until_seconds(30.0)
+    )

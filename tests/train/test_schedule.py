@@ -54,9 +54,7 @@ def test_seconds_know_their_fraction_and_floor():
     assert schedule.lr_scale(7, 50.0) == 1.0
     assert schedule.lr_scale(7, 75.0) == 0.5
     assert schedule.lr_scale(7, 99.0) == 0.1
-    assert (
-        Schedule(make({"kind": "seconds", "seconds": 100}, {"kind": "seconds", "seconds": 20})).lr_scale(7, 90.0) == 0.5
-    )
+    assert Schedule(make({"kind": "seconds", "seconds": 100}, {"kind": "seconds", "seconds": 20})).lr_scale(7, 90.0) == 0.5
 
 
 def test_momentum_warms_up_linearly():

@@ -17,9 +17,7 @@ from toy import ToyStream, model_config, train_config
 
 
 def trainer(config=None, seed=0, observers=(), model=None, **execution):
-    return Trainer(
-        config or train_config(), model or model_config(), ToyStream(), seed, Execution(**execution), observers
-    )
+    return Trainer(config or train_config(), model or model_config(), ToyStream(), seed, Execution(**execution), observers)
 
 
 def bits(state):

@@ -7,11 +7,18 @@ Cost             None.
 Source           The challenge's starter script; levers 2.
 """
 
+from mulligan.core.canonical import Json
 from mulligan.values.train_state import TrainState
 from mulligan.values.weights import Weights
 
 
 def last(state: TrainState) -> Weights:
     """Return the weights of the last step."""
-    record = {"kind": "last", "num_snapshots": 1, "first_step": state.step, "last_step": state.step, "every_steps": 1}
-    return Weights(state.weights, state.model, dict(record))
+    record: dict[str, Json] = {
+        "kind": "last",
+        "num_snapshots": 1,
+        "first_step": state.step,
+        "last_step": state.step,
+        "every_steps": 1,
+    }
+    return Weights(state.weights, state.model, record)

@@ -40,7 +40,5 @@ def _show(manifest: dict[str, Any], folder: Path, json: bool) -> None:
         for name, split in manifest["splits"].items()
     ]
     tokenizer = manifest["tokenizer"]
-    print_table(
-        f"{folder}: {tokenizer['kind']}, {tokenizer['vocab_size']} pieces", columns, rows, right=(1, 2, 3, 4, 5, 6)
-    )
+    print_table(f"{folder}: {tokenizer['kind']}, {tokenizer['vocab_size']} pieces", columns, rows, right=(1, 2, 3, 4, 5, 6))
     out.print(f"next       mulligan run small --data {folder}")

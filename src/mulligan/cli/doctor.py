@@ -6,7 +6,7 @@ from mulligan.cli.setting import DEFAULT_STORE, AsJson, StoreFolder
 
 
 def doctor(*, store: StoreFolder = DEFAULT_STORE, json: AsJson = False) -> int:
-    """Check Python, torch, threads, codecs, the embedded corpus's sources and the store; say what to do where something is amiss."""
+    """Check torch, packages, the embedded corpus's sources and the store; say what to do where something is amiss."""
     from mulligan.cli.terminal import out, print_json, print_table
 
     checks = [_torch(), *_packages(), _documentation(), _store(store)]

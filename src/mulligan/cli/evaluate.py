@@ -1,11 +1,16 @@
 """`mulligan evaluate`: score a packed artifact or a weights file on a corpus."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mulligan.cli.setting import AsJson, Compile, Device, Set, Threads
+from mulligan.cli.setting import AsJson, Device, Set, Threads
+
+if TYPE_CHECKING:
+    from mulligan.evaluate.config import EvaluateConfig
+
+CONTEXT_LEN, STRIDE = 1024, 64
 
 
 def evaluate(
@@ -13,23 +18,90 @@ def evaluate(
     /,
     *,
     data: Annotated[Path, Parameter(help="A prepared corpus; its validation split is scored.")],
-    recipe: Annotated[
-        str | None, Parameter(help="Take windows, precision and validation_documents from this recipe.")
-    ] = None,
+    recipe: Annotated[str | None, Parameter(help="Take the windows, precision and documents of this recipe.")] = None,
     windows: Annotated[
-        Literal["flat", "sliding", "document-isolated"] | None, Parameter(help="Which windows; default: flat.")
+        Literal["flat", "sliding", "document-isolated"] | None, Parameter(help="Default: the recipe's, else flat.")
     ] = None,
-    context_len: Annotated[int | None, Parameter(help="Tokens that a window sees. Default: 1024.")] = None,
-    stride: Annotated[int | None, Parameter(help="Tokens between windows. Default: 64 (not for flat).")] = None,
+    context_len: Annotated[int | None, Parameter(help=f"Tokens of a window. Default: {CONTEXT_LEN}.")] = None,
+    stride: Annotated[int | None, Parameter(help=f"Tokens between windows. Default: {STRIDE}.")] = None,
     validation_documents: Annotated[int | None, Parameter(help="Score the first N documents only.")] = None,
-    out: Annotated[
-        Path | None, Parameter(help="Write the scores (Parquet, per token and per document) to this new folder.")
-    ] = None,
+    scores: Annotated[Path | None, Parameter(help="Write per-token and per-document scores to this new folder.")] = None,
     changes: Set | None = None,
     device: Device = "auto",
     threads: Threads = None,
-    compile: Compile = False,
     json: AsJson = False,
 ) -> int:
-    """Score the validation split of a corpus; an artifact is unpacked from its bytes into a fresh model."""
+    """Score the validation split of a corpus. An artifact is unpacked from its bytes into a fresh network."""
+    from mulligan.cli.setting import make_execution
+    from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.engine.stage_runner import read_weights
+    from mulligan.evaluate import stage
+    from mulligan.values.corpus import Corpus
+
+    config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
+    if scores is not None and scores.exists():
+        raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
+    if not artifact_or_weights.is_file():
+        raise ValueError(f"{artifact_or_weights}: no such file. Give an artifact.bin or a weights file (.safetensors).")
+    weights, corpus = read_weights(artifact_or_weights), Corpus.load(data)
+    readings = []
+    with show_progress() as progress:
+        execution = make_execution(device, threads, compile_network=False, progress=progress)
+        for i, window in enumerate(config.windows):
+            scored = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
+            readings.append({"point": _point(weights.record), **scored.summary})
+            if scores is not None:
+                folder = scores / f"{i}-{window.kind}"
+                folder.mkdir(parents=True)
+                scored.save(folder)
+    result = {
+        "recipe": recipe,
+        "seed": None,
+        "readings": readings,
+        "average": weights.record,
+        "artifact": {"path": str(artifact_or_weights.resolve())},
+        "stages": [],
+    }
+    if json:
+        print_json(result)
+    else:
+        from mulligan.cli.run import print_readings
+
+        print_readings(f"{artifact_or_weights} on {data}", readings)
     return 0
+
+
+def _point(record: dict[str, Any]) -> str:
+    names = {"quantized": "quantized", "last": "raw", "imported": "raw"}
+    return names.get(str(record["kind"]), "averaged")
+
+
+def _config(
+    recipe: str | None,
+    changes: list[str],
+    windows: str | None,
+    context_len: int | None,
+    stride: int | None,
+    validation_documents: int | None,
+) -> tuple["EvaluateConfig", int | None]:
+    """Return the readings to take: the recipe's, or one with the windows that the options ask for."""
+    from mulligan.core.config import parse_config
+    from mulligan.evaluate.config import EvaluateConfig
+    from mulligan.recipe import load_recipe
+
+    base: dict[str, Any] = {"precision": "fp32", "bytes": "piece"}
+    if changes and recipe is None:
+        raise ValueError("--set changes a recipe; give --recipe too.")
+    if recipe is not None:
+        loaded = load_recipe(recipe, changes)
+        validation_documents = validation_documents or loaded.data.validation_documents
+        base = {"precision": loaded.evaluate.precision, "bytes": loaded.evaluate.bytes}
+        if windows is None and context_len is None and stride is None:
+            return loaded.evaluate, validation_documents
+    kind = windows or ("flat" if stride is None else "sliding")
+    if kind == "flat" and stride is not None:
+        raise ValueError("--stride does not apply to flat windows: they stand side by side. Use --windows sliding.")
+    window: dict[str, Any] = {"kind": kind, "context_len": context_len or CONTEXT_LEN}
+    if kind != "flat":
+        window["stride"] = stride or STRIDE
+    return parse_config(EvaluateConfig, {**base, "windows": [window]}, "evaluate"), validation_documents

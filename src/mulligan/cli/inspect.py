@@ -1,7 +1,7 @@
 """`mulligan inspect`: what an artifact holds, in bytes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,9 +12,7 @@ def inspect(
     artifact: Path,
     /,
     *,
-    budget_bytes: Annotated[
-        int, Parameter(help="Judge the sum with code against this many decimal bytes.")
-    ] = 16_000_000,
+    budget_bytes: Annotated[int, Parameter(help="Judge the sum with code against this many decimal bytes.")] = 16_000_000,
     json: AsJson = False,
 ) -> int:
     """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first."""
@@ -25,8 +23,8 @@ def inspect(
 
     if not artifact.is_file():
         raise ValueError(f"{artifact}: no such file. `mulligan run` prints where its artifact lies.")
-    summary = Artifact.from_file(artifact).summary()
-    payload, code = int(str(summary["payload_bytes"])), code_bytes()
+    summary: dict[str, Any] = Artifact.from_file(artifact).summary()
+    payload, code = summary["payload_bytes"], code_bytes()
     result = {
         "path": str(artifact.resolve()),
         **summary,
@@ -38,11 +36,9 @@ def inspect(
     if json:
         print_json(result)
         return 0
-    tensors = summary["tensors"]
-    assert isinstance(tensors, dict)
     rows = [
         [name, str(t["kind"]), str(t["bits"]), " x ".join(map(str, t["shape"])), f"{t['bytes']:,}"]
-        for name, t in sorted(tensors.items(), key=lambda item: -item[1]["bytes"])
+        for name, t in sorted(summary["tensors"].items(), key=lambda item: -item[1]["bytes"])
     ]
     print_table(f"{artifact}: {summary['codec']}", ["tensor", "kind", "bits", "shape", "bytes"], rows, right=(2, 4))
     out.print(f"bytes per tensor: {summary['attribution']}")

@@ -44,8 +44,7 @@ def plan(
         print_json({"recipe": recipe, "seed": seed, "stages": stages, "seconds": total})
         return 0
     rows = [
-        [p.job.name, p.job.call.key[:12], p.status, "?" if p.seconds is None else f"{p.seconds:.0f}", p.why]
-        for p in planned
+        [p.job.name, p.job.call.key[:12], p.status, "?" if p.seconds is None else f"{p.seconds:.0f}", p.why] for p in planned
     ]
     print_table(f"{recipe}, seed {seed}", ["stage", "key", "status", "seconds", "why"], rows, right=(3,))
     unknown = sum(line.seconds is None for line in planned)

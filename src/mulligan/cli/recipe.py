@@ -43,9 +43,7 @@ def diff(recipe: str, other: str, /, *, changes: Set | None = None, json: AsJson
 
     found = load_recipe(recipe).diff(load_recipe(other, changes or []))
     if json:
-        print_json(
-            {"recipe": recipe, "other": other, "differences": {path: list(pair) for path, pair in found.items()}}
-        )
+        print_json({"recipe": recipe, "other": other, "differences": {path: list(pair) for path, pair in found.items()}})
     elif not found:
         out.print("no difference")
     else:

@@ -53,8 +53,9 @@ def run(
     return 0
 
 
-def _print(result: dict[str, Any]) -> None:
-    from mulligan.cli.terminal import out, print_table
+def print_readings(title: str, readings: list[dict[str, Any]]) -> None:
+    """Print scores with their addresses."""
+    from mulligan.cli.terminal import print_table
 
     rows = [
         [
@@ -66,12 +67,18 @@ def _print(result: dict[str, Any]) -> None:
             f"{reading['nats_per_token']:.4f}",
             f"{reading['scored_tokens']:,}",
             f"{reading['total_bytes']:,} {reading['bytes_kind']}",
+            str(reading["validation_documents"]),
         ]
-        for reading in result["readings"]
+        for reading in readings
     ]
-    columns = ["weights", "windows", "context", "stride", "bits per byte", "nats per token", "scored tokens", "bytes"]
-    title = f"{result['recipe']}, seed {result['seed']} (one seed: no claim about any lever)"
-    print_table(title, columns, rows, right=(2, 3, 4, 5, 6, 7))
+    columns = ["weights", "windows", "context", "stride", "bits/byte", "nats/token", "scored tokens", "bytes", "documents"]
+    print_table(title, columns, rows, right=(2, 3, 4, 5, 6, 7, 8))
+
+
+def _print(result: dict[str, Any]) -> None:
+    from mulligan.cli.terminal import out
+
+    print_readings(f"{result['recipe']}, seed {result['seed']}", result["readings"])
     average = result["average"]
     if average:
         out.print(f"average    {average['kind']}: {_average(average)}")
@@ -105,6 +112,4 @@ def _check_budget(road: "Road", store: "Store", artifact: dict[str, Any]) -> Non
         return
     job = road.points["quantized"]
     assert isinstance(job, Job)
-    raise OverBudgetError(
-        over_budget_text(store.open(job.call).summary(), artifact["code_bytes"], artifact["budget_bytes"])
-    )
+    raise OverBudgetError(over_budget_text(store.open(job.call).summary(), artifact["code_bytes"], artifact["budget_bytes"]))

@@ -8,9 +8,7 @@ from cyclopts import Parameter
 
 from mulligan.core.execution import Execution, Progress, no_progress
 
-Set = Annotated[
-    list[str], Parameter(name="--set", negative="", help="Change one value of the recipe: path=value. Repeatable.")
-]
+Set = Annotated[list[str], Parameter(name="--set", negative="", help="Change one value of the recipe: path=value. Repeatable.")]
 Data = Annotated[Path | None, Parameter(help="A prepared corpus (made by `mulligan data prepare`).")]
 StoreFolder = Annotated[Path, Parameter(name="--store", help="The folder of the store.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N. auto: cuda where torch finds one.")]
@@ -26,9 +24,7 @@ Seed = Annotated[int, Parameter(help="The seed of initialisation and data order.
 DEFAULT_STORE = Path(".mulligan")
 
 
-def make_execution(
-    device: str, threads: int | None, compile_network: bool, progress: Progress = no_progress
-) -> Execution:
+def make_execution(device: str, threads: int | None, compile_network: bool, progress: Progress = no_progress) -> Execution:
     """Return how to run; sets torch's thread count. ValueError when there is no such device. Imports torch."""
     import torch
 

@@ -29,9 +29,7 @@ def read_documents(source: Path) -> Iterator[Document]:
             yield from read_documents(path)
         return
     if not source.is_file():
-        raise ValueError(
-            f"{source}: no such file or folder. Give text, .jsonl, .jsonl.gz or .parquet, or a folder of them."
-        )
+        raise ValueError(f"{source}: no such file or folder. Give text, .jsonl, .jsonl.gz or .parquet, or a folder of them.")
     if source.name.endswith((".jsonl", ".jsonl.gz")):
         found = _read_jsonl(source)
     elif source.suffix == ".parquet":
@@ -57,9 +55,7 @@ def _read_jsonl(path: Path) -> Iterator[Document]:
                 if line.strip():
                     yield Document(f"{path}:{number}", _text_of(json.loads(line)))
         except (ValueError, EOFError, OSError) as error:
-            raise ValueError(
-                f'{path}:{number}: {error}. Each line must be a JSON object with a string "text".'
-            ) from None
+            raise ValueError(f'{path}:{number}: {error}. Each line must be a JSON object with a string "text".') from None
 
 
 def _text_of(row: object) -> str:

@@ -114,9 +114,7 @@ def _write_split(
             tokens = np.concatenate(([tokenizer.bos], ids))
             piece_bytes += int(table.bytes_of(tokens[:-1], tokens[1:]).sum())
             writer.add(tokens)
-        progress(
-            f"prepare {name}", len(starts), len(starts), f"{len(starts):,} documents, {writer.num_tokens:,} tokens"
-        )
+        progress(f"prepare {name}", len(starts), len(starts), f"{len(starts):,} documents, {writer.num_tokens:,} tokens")
     if not starts:
         raise ValueError(f"The {name} split holds no document. Give at least one with text.")
     write_documents(folder, name, starts, writer.num_tokens, raw_bytes)
@@ -137,9 +135,7 @@ def write_documents(folder: Path, split: str, starts: Any, num_tokens: int, raw_
     pq.write_table(pa.table(columns), folder / f"documents_{split}.parquet", compression="zstd")
 
 
-def describe_split(
-    documents: int, tokens: int, piece_bytes: int, raw_bytes: int | None, shards: list[Any]
-) -> dict[str, Json]:
+def describe_split(documents: int, tokens: int, piece_bytes: int, raw_bytes: int | None, shards: list[Any]) -> dict[str, Json]:
     """Return what the manifest says of a split."""
     return {
         "documents": documents,
@@ -153,9 +149,7 @@ def describe_split(
 
 def write_manifest(folder: Path, tokenizer: dict[str, Any], splits: dict[str, Json]) -> None:
     """Write corpus.json (content only) and summary.json."""
-    tables = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("documents_*.parquet"))
-    }
+    tables = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("documents_*.parquet"))}
     manifest: dict[str, Json] = {
         "format": MANIFEST_FORMAT,
         "tokenizer": tokenizer,
@@ -169,9 +163,7 @@ def write_manifest(folder: Path, tokenizer: dict[str, Any], splits: dict[str, Js
 
 def verify_corpus(corpus: Corpus) -> list[str]:
     """Hash shards, tables and tokenizer again; return one sentence per file that is not what the manifest states."""
-    expected = {
-        shard["file"]: shard["sha256"] for split in corpus.manifest["splits"].values() for shard in split["shards"]
-    }
+    expected = {shard["file"]: shard["sha256"] for split in corpus.manifest["splits"].values() for shard in split["shards"]}
     expected |= corpus.manifest["tables"]
     if corpus.manifest["tokenizer"]["sha256"]:
         expected["tokenizer.model"] = corpus.manifest["tokenizer"]["sha256"]

@@ -88,7 +88,10 @@ class SentencePieceTokenizer:
                 max_sentence_length=1 << 20,
                 num_threads=1,
                 minloglevel=2,
-                **{f"{piece}_id": number for piece, number in SPECIAL_PIECES.items()},
+                pad_id=SPECIAL_PIECES["pad"],
+                bos_id=SPECIAL_PIECES["bos"],
+                eos_id=SPECIAL_PIECES["eos"],
+                unk_id=SPECIAL_PIECES["unk"],
             )
         except RuntimeError as error:
             raise ValueError(

@@ -1,7 +1,7 @@
 """The inline engine: runs what is missing in this process, one job at a time, each under its key's lock."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mulligan.core.execution import Execution
@@ -30,23 +30,19 @@ def missing_jobs(jobs: Sequence[Job], store: Store) -> set[str]:
     return must_run
 
 
-def run_jobs(
-    jobs: Sequence[Job], store: Store, execution: Execution, tell: Callable[[Job, str], None] = lambda job, status: None
-) -> list[Done]:
-    """Run the missing jobs in order; `tell(job, status)` is called before each with "hit", "run" or "skipped"."""
+def run_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> list[Done]:
+    """Run the missing jobs in order and open every stored value, so that all of its bytes are verified."""
     must_run = missing_jobs(jobs, store)
     done = []
     for job in jobs:
         began = time.monotonic()
         if job.name in must_run:
-            tell(job, "run")
             with store.lock(job.call):
                 if not store.has(job.call):  # else another process made it while we waited
                     run_job(job, store, execution)
             status = "ran"
         else:
             status = "hit" if store.has(job.call) else "skipped"
-            tell(job, status)
         if status != "skipped":
             store.open(job.call)
         done.append(Done(job, status, time.monotonic() - began))

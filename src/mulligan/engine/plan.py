@@ -12,6 +12,7 @@ from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job
 from mulligan.recipe import flatten
 from mulligan.store.store import Store
+from mulligan.train.config import SecondsBudget
 
 MODEL_SHARE_OF_PEAK = 0.35
 """Share of the matrix-product peak that eager training reaches on CPU (a guess until a run has been timed)."""
@@ -34,14 +35,10 @@ def plan_jobs(jobs: Sequence[Job], store: Store, segment_seconds: float) -> list
     return [_plan(job, store, must_run, manifests, segment_seconds) for job in jobs]
 
 
-def _plan(
-    job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], segment_seconds: float
-) -> Planned:
+def _plan(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], segment_seconds: float) -> Planned:
     if job.name not in must_run:
         hit = store.has(job.call)
-        return Planned(
-            job, "hit" if hit else "not needed", "stored" if hit else "nothing that is missing reads it", 0.0
-        )
+        return Planned(job, "hit" if hit else "not needed", "stored" if hit else "nothing that is missing reads it", 0.0)
     if job.call.stage in ("train", "observe"):
         return _plan_training(job, store, must_run, manifests, segment_seconds)
     alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
@@ -56,11 +53,10 @@ def _plan_training(
     if job.call.stage == "observe" and "train" in must_run:
         return Planned(job, "miss", "recorded while training", 0.0)
     alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
-    total, train = job.trajectory.train.num_steps, job.trajectory.train
-    if total is None:
-        return Planned(
-            job, "miss", f"{why_missing(job, alike)}; a budget in seconds shares no trunk", train.budget.seconds
-        )
+    train = job.trajectory.train
+    if isinstance(train.budget, SecondsBudget):
+        return Planned(job, "miss", f"{why_missing(job, alike)}; a budget in seconds shares no trunk", train.budget.seconds)
+    total = train.num_steps or 0
     begin = int(job.trajectory.latest_cut(store, segment_seconds) or 0)
     what = "replays" if job.call.stage == "observe" else "trains"
     why = f"{what} {total - begin} of {total} steps, from step {begin}; {why_missing(job, alike)}"

@@ -37,7 +37,7 @@ def _make_data(job: Job, store: Store, execution: Execution) -> Callable[[Path],
 
     config = job.config
     assert isinstance(config, EmbeddedData)
-    return lambda folder: stage.run(config, folder)
+    return lambda folder: stage.run(config, folder, execution.progress)
 
 
 def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -57,14 +57,18 @@ def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Pat
 
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.quantize import stage
+    from mulligan.quantize.config import RoundToNearest
 
+    assert isinstance(job.config, RoundToNearest)
     return stage.run(job.config, job.settings["grid"], _weights(job.sources["weights"], store)).save
 
 
 def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.pack import stage
+    from mulligan.pack.config import PackConfig
     from mulligan.values.quantized import Quantized
 
+    assert isinstance(job.config, PackConfig)
     return stage.run(job.config, Quantized.load(folder_of(job.sources["quantized"], store))).save
 
 

@@ -74,7 +74,5 @@ class Trajectory:
         if self.observed is None:
             return False
         return not (
-            isinstance(self.observed, Swa)
-            and isinstance(self.observed.start, AtStep)
-            and cut < self.observed.start.step
+            isinstance(self.observed, Swa) and isinstance(self.observed.start, AtStep) and cut < self.observed.start.step
         )

@@ -60,9 +60,7 @@ class ModelConfig(FrozenConfig):
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_heads = {self.num_heads} is not a multiple of num_kv_heads = {self.num_kv_heads}")
         if self.head_dim % 2:
-            raise ValueError(
-                f"head_dim = model_dim / num_heads = {self.head_dim} is odd; rotary positions need an even one"
-            )
+            raise ValueError(f"head_dim = model_dim / num_heads = {self.head_dim} is odd; rotary positions need an even one")
         return self
 
     @property

@@ -50,7 +50,8 @@ class GPT(nn.Module):
         """Return the final normalised stream (B, T, model_dim) of tokens (B, T)."""
         x = rms_norm(self.tok_emb(tokens))
         angles = rotation(self.config.positions, self.config.head_dim, tokens.size(1), tokens.device)
-        x0, skips = x, []
+        x0 = x
+        skips: list[torch.Tensor] = []
         for i, block in enumerate(self.blocks):
             if i >= self.num_encoder_layers and skips:
                 x = x + self.skip_weights[i - self.num_encoder_layers].to(x.dtype) * skips.pop()

@@ -26,7 +26,8 @@ class Block(nn.Module):
         mix = self.resid_mix.to(x.dtype)
         x = mix[0] * x + mix[1] * x0
         x = x + self.attn_scale.to(x.dtype) * self.attn(rms_norm(x), rotation)
-        return x + self.mlp_scale.to(x.dtype) * self.mlp(rms_norm(x))
+        out: torch.Tensor = x + self.mlp_scale.to(x.dtype) * self.mlp(rms_norm(x))
+        return out
 
 
 def rms_norm(x: torch.Tensor) -> torch.Tensor:

@@ -145,9 +145,7 @@ class Store:
 
     def gc(self, *, dry_run: bool = False) -> tuple[int, int]:
         """Delete the objects that no run's record names, and abandoned temporary folders; return (objects, bytes)."""
-        kept = {
-            key for path in (self.root / "runs").glob("*.json") for key in json.loads(path.read_text("utf-8"))["keys"]
-        }
+        kept = {key for path in (self.root / "runs").glob("*.json") for key in json.loads(path.read_text("utf-8"))["keys"]}
         num_objects = num_bytes = 0
         for entry in list(self.entries()):
             if entry.folder.name in kept:

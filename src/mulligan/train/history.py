@@ -5,6 +5,8 @@ momentum warm-up that is over, the length of the run: none of them appears befor
 differ in late steps alone share their early states, and where a run was cut moves no key. Torch-free.
 """
 
+from itertools import pairwise
+
 from mulligan.core.canonical import Json
 from mulligan.train.config import SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
@@ -35,7 +37,7 @@ class History:
         edges += [self.warmdown.first_step] if self.warmdown else []
         cuts = sorted({0, stop, *(edge for edge in edges if 0 < edge < stop)})
         stretches: list[list[Json]] = []
-        for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, end in pairwise(cuts):
             acting = self.acting(start)
             if stretches and stretches[-1][2] == acting:
                 stretches[-1][1] = end

@@ -31,9 +31,7 @@ class SequentialBatches:
 
     def next(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the next (inputs, targets), int64, and move the cursor."""
-        taken: np.ndarray[tuple[int], np.dtype[np.int64]] = self.stream.take(
-            self.start + self.cursor, self.part_tokens + 1
-        )
+        taken: np.ndarray[tuple[int], np.dtype[np.int64]] = self.stream.take(self.start + self.cursor, self.part_tokens + 1)
         self.cursor += self.part_tokens + 1
         span = torch.from_numpy(taken)
         if device.type == "cuda":

@@ -37,9 +37,7 @@ class Optimizer:
         lrs = {TOKEN: self.config.token_lr, SCALAR: self.config.scalar_lr, HEAD: self.config.head_lr}
         lr = lrs[group.name]
         if lr is None:
-            raise ValueError(
-                "train.optimizer.head_lr is not given, and the embedding is untied. Give one, such as 0.008."
-            )
+            raise ValueError("train.optimizer.head_lr is not given, and the embedding is untied. Give one, such as 0.008.")
         return lr
 
     def step(self, moment: Moment, momentum: float) -> None:

@@ -75,9 +75,7 @@ class Artifact:
     def from_file(cls, path: Path) -> Self:
         """Read an artifact that anybody may have made; ValueError names the file and what is wrong with it."""
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError(
-                f"{path}: larger than {format_bytes(MAX_FILE_BYTES)}, the most that is read as an artifact."
-            )
+            raise ValueError(f"{path}: larger than {format_bytes(MAX_FILE_BYTES)}, the most that is read as an artifact.")
         with path.open("rb") as file:
             payload = file.read(len(MAGIC))
             payload += file.read() if payload == MAGIC else b""

@@ -114,9 +114,7 @@ class Corpus:
         self._split(split)
         table = pq.read_table(self.folder / f"documents_{split}.parquet")
         raw = None if table["raw_bytes"].null_count else table["raw_bytes"].to_numpy().astype(np.int64)
-        return Documents(
-            table["start"].to_numpy().astype(np.int64), table["num_tokens"].to_numpy().astype(np.int64), raw
-        )
+        return Documents(table["start"].to_numpy().astype(np.int64), table["num_tokens"].to_numpy().astype(np.int64), raw)
 
     def byte_table(self) -> ByteTable:
         """Return the byte table of the tokenizer."""
@@ -125,6 +123,4 @@ class Corpus:
             return ByteTable.of_bytes(self.vocab_size - 256)
         import sentencepiece
 
-        return ByteTable.of_pieces(
-            sentencepiece.SentencePieceProcessor(model_file=str(self.folder / "tokenizer.model"))
-        )
+        return ByteTable.of_pieces(sentencepiece.SentencePieceProcessor(model_file=str(self.folder / "tokenizer.model")))

@@ -49,7 +49,9 @@ class Scores:
 
         tokens, documents = pq.read_table(folder / "tokens.parquet"), pq.read_table(folder / "documents.parquet")
         return cls(
-            *(tokens[name].to_numpy() for name in ("nats", "document", "position_in_window")),
+            tokens["nats"].to_numpy(),
+            tokens["document"].to_numpy(),
+            tokens["position_in_window"].to_numpy(),
             {name: documents[name].to_numpy() for name in documents.column_names},
             json.loads((folder / "summary.json").read_text("utf-8")),
         )

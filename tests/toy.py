@@ -1,11 +1,19 @@
 """Toy configs that many tests share: small enough to train in a second, complete enough to walk the whole road."""
 
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from mulligan.data.document import Document
+from mulligan.data.prepare import prepare
+from mulligan.data.tokenizer import ByteTokenizer
 from mulligan.model.config import ModelConfig
+from mulligan.model.gpt import GPT
 from mulligan.train.config import TrainConfig
+from mulligan.values.corpus import Corpus
 
 
 def steps(count: int) -> dict[str, Any]:
@@ -55,11 +63,25 @@ def model_config(**changes: Any) -> ModelConfig:
     return ModelConfig.model_validate({**data, **changes})
 
 
+def random_network(config: ModelConfig, seed: int = 0) -> GPT:
+    """Return a network in which no gain, mix, scale, skip weight or projection stands where it would hide a mistake."""
+    model = GPT(config, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if name.endswith(".weight"):
+                parameter.copy_(noise / math.sqrt(parameter.size(1)) * (3.0 if name == "lm_head.weight" else 1.5))
+            else:
+                parameter.copy_(0.6 + 0.5 * noise)
+    return model
+
+
 def recipe_data(**changes: Any) -> dict[str, Any]:
     """Return a toy recipe as TOML-like data: every stage, on a prepared corpus."""
     data = {
         "data": {"kind": "prepared"},
-        "model": model_config().model_dump(mode="json"),
+        "model": model_config(vocab_size=260).model_dump(mode="json"),
         "grid": {
             "families": [
                 {"match": ["*.weight"], "format": {"kind": "int", "bits": 6, "scale": {"kind": "row-max"}}},
@@ -80,3 +102,14 @@ def recipe_data(**changes: Any) -> dict[str, Any]:
         },
     }
     return {**data, **changes}
+
+
+def toy_documents(count: int, seed: int) -> list[Document]:
+    """Return short texts over few letters."""
+    rng = np.random.default_rng(seed)
+    return [Document(f"{seed}/{i}", "".join(rng.choice(list("abcde "), int(rng.integers(8, 60))))) for i in range(count)]
+
+
+def write_corpus(folder: Path) -> Corpus:
+    """Make a toy corpus of plain bytes (260 ids)."""
+    return prepare(toy_documents(40, 0), toy_documents(6, 1), ByteTokenizer(), folder)

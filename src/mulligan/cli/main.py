@@ -43,7 +43,7 @@ def main() -> None:
     """Run the command line; exit codes are those of `core/error.py`."""
     app = make_app()
     try:
-        code = app(exit_on_error=False, print_error=False)
+        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         print(f"mulligan: {error}\nSee `mulligan --help`.", file=sys.stderr)
         sys.exit(2)

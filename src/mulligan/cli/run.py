@@ -24,6 +24,9 @@ def run(
     device: Device = "auto",
     threads: Threads = None,
     compile: Compile = False,
+    segment_seconds: Annotated[
+        float, Parameter(help="Publish the training state about this often; a kill loses that much.")
+    ] = 30.0,
     json: AsJson = False,
 ) -> int:
     """Train, average, quantize, pack and score RECIPE (a shipped name or a .toml file); the score is of the packed bytes.
@@ -42,7 +45,7 @@ def run(
     kept.record_run(*road.record(recipe))
     with show_progress() as progress:
         nothing_to_do = not missing_jobs(road.jobs, kept)
-        execution = Execution() if nothing_to_do else make_execution(device, threads, compile, progress)
+        execution = Execution() if nothing_to_do else make_execution(device, threads, compile, progress, segment_seconds)
         done = run_jobs(road.jobs, kept, execution)
     result = read_road(road, done, kept, recipe)
     if json:

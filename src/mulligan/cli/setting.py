@@ -24,7 +24,13 @@ Seed = Annotated[int, Parameter(help="The seed of initialisation and data order.
 DEFAULT_STORE = Path(".mulligan")
 
 
-def make_execution(device: str, threads: int | None, compile_network: bool, progress: Progress = no_progress) -> Execution:
+def make_execution(
+    device: str,
+    threads: int | None,
+    compile_network: bool,
+    progress: Progress = no_progress,
+    segment_seconds: float = Execution.segment_seconds,
+) -> Execution:
     """Return how to run; sets torch's thread count. ValueError when there is no such device. Imports torch."""
     import torch
 
@@ -34,6 +40,6 @@ def make_execution(device: str, threads: int | None, compile_network: bool, prog
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: this torch ({torch.__version__}) finds no CUDA device. Use --device cpu.")
     try:
-        return Execution(device=str(torch.device(device)), compile=compile_network, progress=progress)
+        return Execution(str(torch.device(device)), compile_network, segment_seconds, progress)
     except RuntimeError:
         raise ValueError(f"--device {device}: unknown. Allowed: auto, cpu, cuda, cuda:N.") from None

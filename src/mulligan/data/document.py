@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,21 +48,30 @@ def _read_text(path: Path) -> Iterator[Document]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Document]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    number = 0
-    with opened as file:
-        try:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield Document(f"{path}:{number}", _text_of(json.loads(line)))
-        except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f'{path}:{number}: {error}. Each line must be a JSON object with a string "text".') from None
+    lines = _lines(path)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                text = _text_of(json.loads(line))
+            except ValueError as error:
+                lines.close()
+                raise ValueError(f'{path}:{number}: {error}. Each line must be a JSON object with a string "text".') from None
+            yield Document(f"{path}:{number}", text)
+
+
+def _lines(path: Path) -> Generator[bytes, None, None]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read ({error}). The file is damaged or cut short; fetch it again.") from None
 
 
 def _text_of(row: object) -> str:
     text = row.get("text") if isinstance(row, dict) else None
     if not isinstance(text, str):
         raise ValueError(f"no text in {str(row)[:60]}")
+    text.encode("utf-8")  # JSON can spell half of a surrogate pair, which is no text
     return text
 
 
@@ -69,14 +79,16 @@ def _read_parquet(path: Path) -> Iterator[Document]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a Parquet file ({error}).") from None
-    if "text" not in file.schema_arrow.names:
-        raise ValueError(f'{path}: no column "text"; it has {", ".join(file.schema_arrow.names)}.')
     row = 0
-    for batch in file.iter_batches(PARQUET_ROWS, columns=["text"]):
-        for text in batch["text"].to_pylist():
-            yield Document(f"{path}, row {row}", text or "")
-            row += 1
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            if "text" not in schema.names or schema.field("text").type not in (pa.string(), pa.large_string()):
+                columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+                raise ValueError(f'{path}: no column "text" of strings; it has {columns}.')
+            for batch in file.iter_batches(PARQUET_ROWS, columns=["text"]):
+                for text in batch["text"].to_pylist():
+                    yield Document(f"{path}, row {row}", text or "")
+                    row += 1
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as Parquet after row {row} ({error}). Fetch or write it again.") from None

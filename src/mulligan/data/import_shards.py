@@ -1,4 +1,4 @@
-"""Token shards that somebody else wrote, taken over as a corpus: fineweb_train_*.bin and fineweb_val_*.bin (levers 1.1).
+"""Token shards that somebody else wrote, taken over as a corpus: NAME_train_*.bin and NAME_val_*.bin (levers 1.1).
 
 Documents are found at their BOS. Raw text is not known, so neither is its byte count. A sample of documents is decoded
 and encoded again: shards that another tokenizer wrote would be scored against bytes that they do not stand for.
@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from mulligan.core.canonical import Json
+from mulligan.core.canonical import Json, canonical_json
 from mulligan.core.execution import Progress, no_progress
 from mulligan.data.prepare import describe_split, new_folder, write_documents, write_manifest
 from mulligan.data.shard import Tokens, read_shard
 from mulligan.data.tokenizer import Tokenizer
 from mulligan.values.corpus import Corpus, Split
 
-SHARD_NAME = re.compile(r"fineweb_(train|val)_(\d+)\.bin")
+SHARD_NAME = re.compile(r"(.+)_(train|val)_(\d+)\.bin")
+SIDE_CAR = "_bytes_"
 SCAN_TOKENS = 1 << 20
 SAMPLE_DOCUMENTS = 64
 SAMPLE_TOKENS = 4096
+# Of tokens before the first difference. Measured with 1,024 pieces: at least 0.96 by the tokenizer that wrote them (odd
+# text, cut after 20 tokens), at most 0.10 by others (of equal size too), 0.70 where documents are cut after 20 tokens.
 LEAST_REPRODUCED_FRACTION = 0.8
 # The web repeats itself from crawl to crawl, so honest train shards hold a few validation documents; a wrong split, most.
 GREATEST_SHARED_FRACTION = 0.05
@@ -32,35 +35,21 @@ GREATEST_SHARED_FRACTION = 0.05
 Shards = Mapping[Split, Sequence[Path]]
 
 
-def import_shards(folder: Path, tokenizer: Tokenizer, out: Path, *, progress: Progress = no_progress) -> Corpus:
+def import_shards(
+    folder: Path,
+    tokenizer: Tokenizer,
+    out: Path,
+    *,
+    progress: Progress = no_progress,
+    origin: dict[str, Json] | None = None,
+) -> Corpus:
     """Make the corpus folder `out` from the shards in `folder` (validation shards alone are enough); shards are linked.
 
-    ValueError for a missing or damaged shard, a token that `tokenizer` lacks, shards that another tokenizer wrote, and
-    train shards that hold the validation documents.
+    `origin` is kept as origin.json, beside the manifest and no part of it: equal shards are the same corpus. ValueError
+    for a missing or damaged shard, a token that `tokenizer` lacks, shards that another tokenizer wrote, and train shards
+    that hold the validation documents.
     """
-    return import_shard_files(find_shards(folder), tokenizer, out, progress=progress)
-
-
-def find_shards(folder: Path) -> Shards:
-    """Return the shards of a folder per split, by number; side-cars such as fineweb_val_bytes_*.bin are no shards."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder. Give the one that holds fineweb_val_000000.bin.")
-    found: dict[str, dict[int, Path]] = {"val": {}, "train": {}}
-    for path in sorted(folder.iterdir()):
-        if name := SHARD_NAME.fullmatch(path.name):
-            found[name[1]][int(name[2])] = path
-    if not found["val"]:
-        raise ValueError(f"{folder}: no validation shard (fineweb_val_*.bin) in it. Train shards may be left out, these not.")
-    for split, shards in found.items():
-        absent = sorted(set(range(max(shards, default=-1))) - set(shards))
-        if absent:
-            raise ValueError(f"{folder}: fineweb_{split}_{absent[0]:06d}.bin is missing before later shards. Fetch it first.")
-    validation, train = ([shards[number] for number in sorted(shards)] for shards in (found["val"], found["train"]))
-    return {"validation": validation, "train": train} if train else {"validation": validation}
-
-
-def import_shard_files(shards: Shards, tokenizer: Tokenizer, out: Path, *, progress: Progress = no_progress) -> Corpus:
-    """Make the corpus folder `out` from shards in stream order, at once or not at all; errors as in `import_shards`."""
+    shards = find_shards(folder)
     with new_folder(out) as building:
         validation = _SplitScan("validation", shards["validation"], tokenizer, progress)
         splits: dict[str, Json] = {"validation": validation.write(building)}
@@ -70,7 +59,29 @@ def import_shard_files(shards: Shards, tokenizer: Tokenizer, out: Path, *, progr
             splits["train"] = {**train.write(building), "documents_also_in_validation": train.num_known}
         tokenizer.save(building)
         write_manifest(building, tokenizer.describe(), splits)
+        if origin is not None:
+            (building / "origin.json").write_text(canonical_json(origin), "utf-8")
     return Corpus.load(out)
+
+
+def find_shards(folder: Path) -> Shards:
+    """Return the shards of a folder per split, by number; side-cars such as fineweb_val_bytes_*.bin are no shards."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder. Give the one that holds fineweb_val_000000.bin.")
+    found: dict[str, dict[int, Path]] = {"val": {}, "train": {}}
+    for path in sorted(folder.iterdir()):
+        if SIDE_CAR not in path.name and (name := SHARD_NAME.fullmatch(path.name)):
+            other = found[name[2]].setdefault(int(name[3]), path)
+            if other != path:
+                raise ValueError(f"{folder}: {other.name} and {path.name} are both shard {int(name[3])}. Keep one data set.")
+    if not found["val"]:
+        raise ValueError(f"{folder}: no validation shard (*_val_*.bin) in it. Train shards may be left out, these not.")
+    for split, shards in found.items():
+        absent = sorted(set(range(min(shards, default=0), max(shards, default=0))) - set(shards))
+        if absent:
+            raise ValueError(f"{folder}: *_{split}_{absent[0]:06d}.bin is missing before later shards. Fetch it first.")
+    validation, train = ([shards[number] for number in sorted(shards)] for shards in (found["val"], found["train"]))
+    return {"validation": validation, "train": train} if train else {"validation": validation}
 
 
 def _refuse_leak(num_shared: int, num_validation: int) -> None:
@@ -90,11 +101,6 @@ class _SplitScan:
         self.split, self.paths, self.tokenizer, self.known = split, paths, tokenizer, known
         self.shards = [read_shard(path, tokenizer.vocab_size) for path in paths]
         self.num_tokens = sum(len(shard) for shard in self.shards)
-        if self.shards[0][0] != tokenizer.bos:
-            raise ValueError(
-                f"{paths[0]}: the first token is {self.shards[0][0]}, not BOS ({tokenizer.bos}), which begins every document. "
-                "Export the shards with BOS, and give them from the first one on."
-            )
         self.starts = self._find_starts()
         self._refuse_foreign()
         self.piece_bytes = 0
@@ -108,7 +114,9 @@ class _SplitScan:
                 yield shard[begin : begin + SCAN_TOKENS]
 
     def _find_starts(self) -> Tokens:
-        starts, begin = [], 0
+        """Return where BOS stands, and 0: shards from the middle of a set begin with the rest of a document."""
+        first = [] if self.shards[0][0] == self.tokenizer.bos else [0]
+        starts, begin = [np.array(first, np.int64)], 0
         for chunk in self._chunks():
             starts.append(np.flatnonzero(chunk == self.tokenizer.bos) + begin)
             begin += len(chunk)
@@ -142,7 +150,8 @@ class _SplitScan:
 
     def _document(self, i: int) -> Tokens:
         """Return the first tokens of document i, without its BOS."""
-        start = int(self.starts[i]) + 1
+        start = int(self.starts[i])
+        start += start > 0 or self.shards[0][0] == self.tokenizer.bos
         stop = min(int(self.starts[i + 1]) if i + 1 < len(self.starts) else self.num_tokens, start + SAMPLE_TOKENS)
         parts, begin = [], 0
         for shard in self.shards:
@@ -160,8 +169,8 @@ class _SplitScan:
         reproduced = sum(_common_prefix(a, b) for a, b in zip(stored, again, strict=True))
         if reproduced < LEAST_REPRODUCED_FRACTION * num_stored:
             raise ValueError(
-                f"{self.paths[0].parent}: another tokenizer wrote the {self.split} shards. Of {len(stored)} documents decoded and "
-                f"encoded again, {reproduced / num_stored:.0%} of the tokens came back as they were, and there are "
+                f"{self.paths[0].parent}: another tokenizer wrote the {self.split} shards. Of {len(stored)} documents decoded "
+                f"and encoded again, {reproduced / num_stored:.0%} of the tokens came back as they were, and there are "
                 f"{num_again / num_stored:.3f} times as many. Give the model that wrote them."
             )
 

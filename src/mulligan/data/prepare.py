@@ -43,11 +43,16 @@ def prepare(
     return Corpus.load(out)
 
 
+def refuse_existing(out: Path) -> None:
+    """Raise ValueError when the folder to make is there already."""
+    if out.exists():
+        raise ValueError(f"{out} exists already. Give a folder that does not, or delete it first.")
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder beside `out` to fill; it becomes `out` if all goes well, else nothing is left."""
-    if out.exists():
-        raise ValueError(f"{out} exists already. Give a folder that does not, or delete it first.")
+    refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     building = out.parent / f".{out.name}.{uuid.uuid4().hex}"
     building.mkdir()
@@ -136,7 +141,9 @@ def write_documents(folder: Path, split: str, starts: Any, num_tokens: int, raw_
 
 
 def describe_split(documents: int, tokens: int, piece_bytes: int, raw_bytes: int | None, shards: list[Any]) -> dict[str, Json]:
-    """Return what the manifest says of a split."""
+    """Return what the manifest says of a split; ValueError when it stands for no byte of text."""
+    if not piece_bytes:
+        raise ValueError(f"A split's {documents} documents stand for no byte of text. Give documents with text in them.")
     return {
         "documents": documents,
         "tokens": tokens,

@@ -46,12 +46,13 @@ def read_shard(path: Path, vocab_size: int) -> Tokens:
 
 
 class ShardWriter:
-    """Writes a split's tokens to `folder`/`split`_000000.bin and on, `shard_tokens` a file."""
+    """Writes a split's tokens to `folder`/`split`_000000.bin and on, `shard_tokens` a file, holding few of them in memory."""
 
     def __init__(self, folder: Path, split: str, shard_tokens: int = SHARD_TOKENS) -> None:
         self.folder, self.split, self.shard_tokens = folder, split, shard_tokens
-        self.shards: list[dict[str, Any]] = []
         self.num_tokens = 0
+        self._finished: list[dict[str, Any]] = []
+        self._in_shard = 0
         self._waiting: list[Tokens] = []
         self._num_waiting = 0
 
@@ -60,26 +61,46 @@ class ShardWriter:
         self._waiting.append(tokens.astype("<u2"))
         self._num_waiting += len(tokens)
         self.num_tokens += len(tokens)
-        while self._num_waiting >= self.shard_tokens:
-            self._write(self.shard_tokens)
+        if self._num_waiting >= CHUNK_TOKENS:
+            self._flush()
 
     def close(self) -> list[dict[str, Any]]:
         """Write what is left; return file, tokens and sha256 of every shard."""
-        if self._num_waiting:
-            self._write(self._num_waiting)
-        return self.shards
+        self._flush()
+        if self._in_shard:
+            self._finish()
+        return self._finished
 
-    def _write(self, count: int) -> None:
-        waiting = np.concatenate(self._waiting)
-        self._waiting, self._num_waiting = [waiting[count:]], len(waiting) - count
-        name = f"{self.split}_{len(self.shards):06d}.bin"
-        self.shards.append(write_shard(self.folder / name, waiting[:count]))
+    def _path(self) -> Path:
+        return self.folder / f"{self.split}_{len(self._finished):06d}.bin"
+
+    def _flush(self) -> None:
+        waiting = np.concatenate([np.zeros(0, "<u2"), *self._waiting])
+        self._waiting, self._num_waiting = [], 0
+        while len(waiting):
+            part = waiting[: self.shard_tokens - self._in_shard]
+            with self._path().open("ab") as file:
+                if not self._in_shard:
+                    file.write(shard_header(0))
+                file.write(part.tobytes())
+            self._in_shard += len(part)
+            waiting = waiting[len(part) :]
+            if self._in_shard == self.shard_tokens:
+                self._finish()
+
+    def _finish(self) -> None:
+        """Now that the number of tokens is known, write it into the header."""
+        path = self._path()
+        with path.open("r+b") as file:
+            file.write(shard_header(self._in_shard))
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self._finished.append({"file": path.name, "tokens": self._in_shard, "sha256": sha256})
+        self._in_shard = 0
 
 
-def write_shard(path: Path, tokens: Tokens) -> dict[str, Any]:
-    """Write one shard; return its file name, number of tokens and sha256."""
+def shard_header(num_tokens: int) -> bytes:
+    """Return the 1,024 bytes that begin a shard."""
     header = np.zeros(256, dtype="<i4")
-    header[:3] = MAGIC, FORMAT_VERSION, len(tokens)
-    content = header.tobytes() + tokens.astype("<u2").tobytes()
-    path.write_bytes(content)
-    return {"file": path.name, "tokens": len(tokens), "sha256": hashlib.sha256(content).hexdigest()}
+    header[:3] = MAGIC, FORMAT_VERSION, num_tokens
+    return header.tobytes()

@@ -46,6 +46,8 @@ class SentencePieceTokenizer:
         import sentencepiece
 
         self.model = model
+        if not model:  # the library would take it for "no model given"
+            raise ValueError(f"{name}: the file is empty. Give a SentencePiece .model file.")
         try:
             self.pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:

@@ -48,15 +48,15 @@ def score_windows(
 
 
 def _batches(windows: Windows, vocab_size: int) -> Iterator[IntArray]:
-    """Yield the numbers of windows that run together: alike in length, and in where counting begins."""
+    """Yield the numbers of windows that run together, longest first: alike in length, and in how many they count."""
     length, counted = windows.stop - windows.start, windows.stop - windows.first
-    order = np.lexsort((counted, length))
+    order = np.lexsort((counted, length))[::-1]
+    most = min(BATCH_TOKENS, max(1, BATCH_LOGITS // vocab_size))
     begin = 0
     while begin < len(order):
-        most = min(BATCH_TOKENS, max(1, BATCH_LOGITS // vocab_size))
-        rows = max(1, most // int(length[order[begin]]))
-        batch = order[begin : begin + rows]
-        alike = (length[batch] <= 1.25 * length[batch[0]] + 8) & (counted[batch] <= 1.25 * counted[batch[0]] + 8)
+        longest, like = length[order[begin]], counted[order[begin]]
+        batch = order[begin : begin + max(1, most // int(longest))]
+        alike = (length[batch] >= 0.8 * longest - 8) & (np.abs(counted[batch] - like) <= 0.25 * like + 8)
         batch = batch[: len(batch) if alike.all() else int(alike.argmin())]
         yield batch
         begin += len(batch)

@@ -38,6 +38,11 @@ def run(
     """
     documents, stream = corpus.documents("validation"), corpus.tokens("validation")
     num_documents = _num_documents(validation_documents, len(documents.starts))
+    if config.bytes == "raw" and documents.raw_bytes is None:
+        raise ValueError(
+            f'evaluate.bytes = "raw", and {corpus.folder} does not know its raw UTF-8 bytes (shards were taken over without '
+            'the text). Use bytes = "piece", or prepare the corpus from text.'
+        )
     starts = documents.starts[:num_documents]
     last = stream.num_tokens if num_documents == len(documents.starts) else int(documents.starts[num_documents]) + 1
     num_positions = last - 1
@@ -52,7 +57,7 @@ def run(
     table = _per_document(nats, document, piece_bytes, num_documents)
     if documents.raw_bytes is not None:
         table["raw_bytes"] = documents.raw_bytes[:num_documents]
-    total_nats, total_bytes = float(table["nats"].sum()), _total_bytes(config.bytes, table, corpus)
+    total_nats, total_bytes = float(table["nats"].sum()), int(table[f"{config.bytes}_bytes"].sum())
     return Scores(
         nats=nats,
         document=document,
@@ -98,22 +103,11 @@ def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> 
 
 
 def _num_documents(wanted: int | None, present: int) -> int:
-    if wanted is not None and wanted > present:
+    if wanted is not None and not 1 <= wanted <= present:
         raise ValueError(
-            f"validation_documents = {wanted}, and the validation split has {present}. Give at most {present}, or none for all."
+            f"validation_documents = {wanted}, and the validation split has {present}. Give 1 to {present}, or none for all."
         )
     return present if wanted is None else wanted
-
-
-def _total_bytes(kind: str, table: dict[str, Array], corpus: Corpus) -> int:
-    if kind == "piece":
-        return int(table["piece_bytes"].sum())
-    if "raw_bytes" not in table:
-        raise ValueError(
-            f'evaluate.bytes = "raw", and {corpus.folder} does not know its raw UTF-8 bytes (shards were taken over without '
-            'the text). Use bytes = "piece", or prepare the corpus from text.'
-        )
-    return int(table["raw_bytes"].sum())
 
 
 def _per_document(nats: Array, document: Array, piece_bytes: Array, num_documents: int) -> dict[str, Array]:

@@ -4,6 +4,7 @@ corpus.json                    the manifest: content only, no paths, no times
 train_000000.bin ...           shards in the challenge's format; also validation_000000.bin ...
 documents_train.parquet ...    start, num_tokens and raw UTF-8 bytes of every document
 tokenizer.model                the SentencePiece model (absent for plain bytes)
+origin.json                    of a fetched corpus: repository and commit
 """
 
 import hashlib
@@ -82,12 +83,27 @@ class Corpus:
         path = Path(folder) / "corpus.json"
         if not path.is_file():
             raise ValueError(f"{folder}: no corpus.json in it. Make a corpus with `mulligan data prepare`.")
-        return cls(Path(folder), json.loads(path.read_text("utf-8")))
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: not JSON ({error}). The file is damaged; prepare the corpus again.") from None
+        if not isinstance(manifest, dict) or not {"tokenizer", "splits", "tables"} <= manifest.keys():
+            raise ValueError(f"{path}: not the manifest of a corpus. Make a corpus with `mulligan data prepare`.")
+        return cls(Path(folder), manifest)
 
     @cached_property
     def digest(self) -> str:
         """sha256 of corpus.json, which holds the sha256 of every shard and of the tokenizer."""
         return hashlib.sha256((self.folder / "corpus.json").read_bytes()).hexdigest()
+
+    @cached_property
+    def origin(self) -> dict[str, Any] | None:
+        """Where a fetched corpus came from (origin.json: repository, commit, files); it bears no identity."""
+        path = self.folder / "origin.json"
+        if not path.is_file():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return found
 
     @property
     def vocab_size(self) -> int:
@@ -105,7 +121,15 @@ class Corpus:
 
     def tokens(self, split: Split) -> TokenStream:
         """Return the token stream of a split."""
-        return TokenStream([self.folder / shard["file"] for shard in self._split(split)["shards"]])
+        described = self._split(split)["shards"]
+        stream = TokenStream([self.folder / shard["file"] for shard in described])
+        for mapped, shard in zip(stream.shards, described, strict=True):
+            if len(mapped) != shard["tokens"]:
+                raise ValueError(
+                    f"{self.folder / shard['file']}: {len(mapped)} tokens, and corpus.json says {shard['tokens']}. The file is "
+                    "damaged; prepare the corpus again."
+                )
+        return stream
 
     def documents(self, split: Split) -> Documents:
         """Return the documents of a split, in stream order."""

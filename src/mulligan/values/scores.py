@@ -44,14 +44,17 @@ class Scores:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; ValueError when the files are none of ours."""
         import pyarrow.parquet as pq
 
-        tokens, documents = pq.read_table(folder / "tokens.parquet"), pq.read_table(folder / "documents.parquet")
-        return cls(
-            tokens["nats"].to_numpy(),
-            tokens["document"].to_numpy(),
-            tokens["position_in_window"].to_numpy(),
-            {name: documents[name].to_numpy() for name in documents.column_names},
-            json.loads((folder / "summary.json").read_text("utf-8")),
-        )
+        try:
+            tokens, documents = pq.read_table(folder / "tokens.parquet"), pq.read_table(folder / "documents.parquet")
+            return cls(
+                tokens["nats"].to_numpy(),
+                tokens["document"].to_numpy(),
+                tokens["position_in_window"].to_numpy(),
+                {name: documents[name].to_numpy() for name in documents.column_names},
+                json.loads((folder / "summary.json").read_text("utf-8")),
+            )
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{folder}: not scores of ours ({error}). Give the folder of an evaluate stage.") from None

@@ -45,7 +45,7 @@ class Weights:
                 metadata = file.metadata() or {}
             described = json.loads(metadata["mulligan"])
             return cls(load_file(path), described["model"], described["record"])
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path}: not a weights file of ours ({error}). Make one with `mulligan import-checkpoint`, or take "
                 "weights.safetensors from a store."

@@ -1,0 +1,171 @@
+"""The command line: help at once, one JSON object on ask, and the exit codes that the README names."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from toy import recipe_data, write_corpus
+
+from mulligan.cli.main import COMMANDS, GROUPS, main, make_app
+from mulligan.core.config import parse_config
+from mulligan.recipe import Recipe, to_toml
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A toy recipe, corpus and store, as arguments."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_corpus(folder / "corpus")
+    (folder / "toy.toml").write_text(to_toml(parse_config(Recipe, recipe_data(), "")))
+    return [str(folder / "toy.toml"), "--data", str(folder / "corpus"), "--store", str(folder / "store")]
+
+
+def run(monkeypatch, *arguments):
+    """Call `main` with arguments; return the exit code."""
+    monkeypatch.setattr(sys, "argv", ["mulligan", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def as_json(monkeypatch, capsys, *arguments):
+    assert run(monkeypatch, *arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from mulligan.cli.main import make_app; make_app()(['--help']); print(sorted(m for m in sys.modules if m in {'torch', 'pyarrow', 'pydantic', 'numpy'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+    for name in (*COMMANDS, *GROUPS):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *GROUPS])
+def test_every_command_has_help(name, capsys):
+    make_app()([name, "--help"])
+    assert name in capsys.readouterr().out
+
+
+def test_run_as_json_has_the_promised_shape(toy, monkeypatch, capsys):
+    result = as_json(monkeypatch, capsys, "run", *toy)
+    assert {"recipe", "seed", "readings", "average", "artifact", "stages"} <= result.keys()
+    assert [(r["point"], r["windows"]) for r in result["readings"]] == [
+        (point, windows) for point in ("raw", "averaged", "quantized") for windows in ("flat", "sliding")
+    ]
+    for reading in result["readings"]:
+        assert {"point", "windows", "context_len", "stride", "nats_per_token", "bits_per_byte"} <= reading.keys()
+        assert {"scored_tokens", "total_bytes", "bytes_kind"} <= reading.keys()
+    assert result["average"].keys() == {"kind", "num_snapshots", "first_step", "last_step", "every_steps"}
+    artifact = result["artifact"]
+    assert artifact["total_bytes"] == artifact["payload_bytes"] + artifact["code_bytes"]
+    assert artifact["budget_bytes"] == 16_000_000
+    assert artifact["fits"] is True
+    assert all({"stage", "key", "status", "seconds"} <= stage.keys() for stage in result["stages"])
+    again = as_json(monkeypatch, capsys, "run", *toy)
+    assert {stage["status"] for stage in again["stages"]} == {"hit"}
+    assert again["readings"] == result["readings"]
+
+
+def test_plan_tells_hit_from_miss_and_why(toy, monkeypatch, capsys):
+    as_json(monkeypatch, capsys, "run", *toy)
+    plan = as_json(monkeypatch, capsys, "plan", *toy, "--set", "pack.codec.level=1")
+    status = {stage["name"]: stage["status"] for stage in plan["stages"]}
+    assert status["quantize"] == "hit"
+    assert status["pack"] == "miss"
+    why = {stage["name"]: stage["why"] for stage in plan["stages"]}
+    assert "config.codec.level" in why["pack"]
+    longer = as_json(monkeypatch, capsys, "plan", *toy, "--set", "train.budget.steps=14")
+    (train,) = [stage for stage in longer["stages"] if stage["name"] == "train"]
+    assert train["status"] == "miss"
+    assert train["seconds"] > 0
+
+
+def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
+    result = as_json(monkeypatch, capsys, "run", *toy)
+    corpus = toy[2]
+    options = ["--data", corpus, "--windows", "sliding", "--context-len", "8", "--stride", "2", "--threads", "1"]
+    scored = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], *options)
+    (reading,) = scored["readings"]
+    expected = next(r for r in result["readings"] if (r["point"], r["windows"]) == ("quantized", "sliding"))
+    assert reading["point"] == "quantized"
+    assert reading["bits_per_byte"] == pytest.approx(expected["bits_per_byte"], abs=1e-6)
+    by_recipe = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], "--data", corpus, "--recipe", toy[0])
+    assert [r["windows"] for r in by_recipe["readings"]] == ["flat", "sliding"]
+
+
+def test_weights_stand_in_for_training(toy, monkeypatch, capsys, tmp_path):
+    from safetensors.torch import save_file
+
+    from mulligan.model.gpt import GPT
+
+    recipe = parse_config(Recipe, recipe_data(), "")
+    save_file(GPT(recipe.model, 5).state_dict(), tmp_path / "checkpoint.safetensors")
+    imported = [
+        "import-checkpoint",
+        tmp_path / "checkpoint.safetensors",
+        "--recipe",
+        toy[0],
+        "--out",
+        tmp_path / "w.safetensors",
+    ]
+    assert as_json(monkeypatch, capsys, *imported)["num_parameters"] > 0
+    result = as_json(monkeypatch, capsys, "run", *toy, "--weights", tmp_path / "w.safetensors")
+    assert {reading["point"] for reading in result["readings"]} == {"raw", "quantized"}
+    assert "train" not in {stage["stage"] for stage in result["stages"]}
+    assert run(monkeypatch, *imported) == 2
+
+
+def test_over_budget_is_code_3_with_the_largest_tensor_first(toy, monkeypatch, capsys):
+    assert run(monkeypatch, "run", *toy, "--set", "budget_bytes=1000") == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert "over the budget of 1,000 B" in lines[0]
+    assert "tok_emb.weight" in lines[1]
+
+
+def test_a_diverging_run_is_code_5(toy, monkeypatch, capsys):
+    assert run(monkeypatch, "run", *toy, "--set", "train.optimizer.scalar_lr=1e38", "--seed", "3") == 5
+    assert "at step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "tinny"], "Did you mean 'tiny'"),
+        (["run", "tiny", "--set", "average.lr_scale_bellow=0.2"], "unknown key"),
+        (["run", "tiny", "--set", "model.num_heads=3"], "num_heads = 3"),
+        (["run", "tiny", "--data", "/nowhere"], "corpus.json"),
+        (["run", "nowhere.toml"], "no such recipe file"),
+        (["run", "tiny", "--device", "abacus"], "abacus"),
+        (["recipe", "show", "tiny", "--set", "nonsense"], "path=value"),
+        (["inspect", "nowhere.bin"], "no such file"),
+        (["evaluate", "nowhere.bin", "--data", "nowhere"], "no such file"),
+        (["levers", "nosuch"], "No lever"),
+        (["fly"], "fly"),
+        (["run", "--warp", "9"], "--warp"),
+    ],
+)
+def test_bad_input_is_code_2_and_a_sentence(arguments, words, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+
+
+def test_levers_and_recipes_are_listed(monkeypatch, capsys):
+    assert "tight_swa" in {lever["name"] for lever in as_json(monkeypatch, capsys, "levers")["levers"]}
+    assert "tiny" in as_json(monkeypatch, capsys, "recipe", "list")["recipes"]
+    shown = as_json(monkeypatch, capsys, "recipe", "show", "tiny", "--set", "train.budget.steps=7")
+    assert shown["train"]["budget"] == {"kind": "steps", "steps": 7}
+    found = as_json(monkeypatch, capsys, "recipe", "diff", "tiny", "tiny", "--set", "train.seq_len=128")
+    assert found["differences"] == {"train.seq_len": [256, 128]}
+
+
+def test_tables_are_printed_for_people(toy, monkeypatch, capsys):
+    for arguments in (["run", *toy], ["plan", *toy], ["store", "ls", *toy[3:]], ["levers", "swa"], ["recipe", "list"]):
+        assert run(monkeypatch, *arguments) == 0
+        assert capsys.readouterr().out.strip()
+    assert run(monkeypatch, "recipe", "show", "tiny") == 0
+    assert parse_config(Recipe, __import__("tomllib").loads(capsys.readouterr().out), "")

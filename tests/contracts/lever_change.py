@@ -1,0 +1,58 @@
+"""Every lever that exists, as one change of the toy recipe: what it switches on, and the stage that it touches."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LeverChange:
+    """`change` is a `--set` of the toy recipe; `stage` the first stage whose key and value it may move."""
+
+    lever: str
+    stage: str
+    change: str
+
+
+CHANGES = [
+    LeverChange("positions", "train", 'model.positions={kind = "rope", base = 500.0}'),
+    LeverChange("embedding", "train", 'model.embedding={kind = "tied", init_std = 0.02}'),
+    LeverChange("feed_forward", "train", 'model.feed_forward={kind = "relu-squared", mult = 3}'),
+    LeverChange("num_layers", "train", "model.num_layers=3"),
+    LeverChange("logit_softcap", "train", "model.logit_softcap=10.0"),
+    LeverChange("qk_gain_init", "train", "model.qk_gain_init=4.0"),
+    LeverChange("muon", "train", "train.optimizer.matrix_lr=0.01"),
+    LeverChange("muon weight decay", "train", "train.optimizer.muon_weight_decay=0.1"),
+    LeverChange("adam weight decay", "train", "train.optimizer.adam_weight_decay=0.1"),
+    LeverChange("newton_schulz_steps", "train", "train.optimizer.newton_schulz_steps=3"),
+    LeverChange("momentum warm-up", "train", "train.optimizer.momentum_warmup_steps=6"),
+    LeverChange("warmdown", "train", 'train.warmdown={kind = "fraction", fraction = 0.9, floor = 0.1}'),
+    LeverChange("budget", "train", 'train.budget={kind = "tokens", tokens = 256}'),
+    LeverChange("grad_clip_norm", "train", "train.grad_clip_norm=0.05"),
+    LeverChange("accumulation_steps", "train", "train.accumulation_steps=2"),
+    LeverChange("seq_len", "train", "train.seq_len=4"),
+    LeverChange("precision", "train", "train.precision=bf16"),
+    LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
+    LeverChange("ema", "average", 'average={kind = "ema", decay = 0.7}'),
+    LeverChange("swa", "average", 'average={kind = "swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 3}'),
+    LeverChange("tight_swa", "average", 'average={kind = "tight-swa", lr_scale_below = 0.4, every_steps = 1}'),
+    LeverChange("lawa", "average", 'average={kind = "lawa", num_snapshots = 2, every_steps = 3}'),
+    LeverChange("bits", "quantize", "grid.families.0.format.bits=4"),
+    LeverChange("percentile", "quantize", 'grid.families.0.format.scale={kind = "percentile", p = 0.9}'),
+    LeverChange("standard-deviations", "quantize", 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'),
+    LeverChange("legacy-row-max-floored", "quantize", 'grid.families.0.format.scale={kind = "legacy-row-max-floored"}'),
+    LeverChange(
+        "legacy-percentile-floored", "quantize", 'grid.families.0.format.scale={kind = "legacy-percentile-floored", p = 0.99}'
+    ),
+    LeverChange("fp16", "quantize", 'grid.families.0.format={kind = "fp16"}'),
+    LeverChange("min_elements", "quantize", "grid.families.0.min_elements=600"),
+    LeverChange("lzma", "pack", 'pack.codec={kind = "lzma"}'),
+    LeverChange("zstd", "pack", 'pack.codec={kind = "zstd"}'),
+    LeverChange("brotli", "pack", 'pack.codec={kind = "brotli"}'),
+    LeverChange("context_len", "evaluate", "evaluate.windows.1.context_len=4"),
+    LeverChange("stride", "evaluate", "evaluate.windows.1.stride=4"),
+    LeverChange(
+        "document_isolated", "evaluate", 'evaluate.windows.1={kind = "document-isolated", context_len = 8, stride = 2}'
+    ),
+    LeverChange("raw bytes", "evaluate", "evaluate.bytes=raw"),
+    LeverChange("scoring precision", "evaluate", "evaluate.precision=bf16"),
+    LeverChange("validation_documents", "evaluate", "data.validation_documents=4"),
+]

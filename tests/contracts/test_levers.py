@@ -1,0 +1,153 @@
+"""The contracts that every lever keeps: it acts, it is local, off is identity, it is documented (design 9.1-9.3, 9.6)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from contracts.lever_change import CHANGES
+from toy import recipe_data, write_corpus
+
+from mulligan.core.config import parse_config
+from mulligan.core.execution import Execution
+from mulligan.engine.inline import run_jobs
+from mulligan.engine.job import Outside
+from mulligan.flow import lay_road
+from mulligan.lever_card import HEADINGS, cards_as_markdown, find_cards, read_card
+from mulligan.recipe import Recipe, apply_change, load_recipe, shipped_recipes
+from mulligan.store.stage_call import OutsideInput
+from mulligan.store.store import Store
+
+ROOT = Path(__file__).parents[2]
+ORDER = ("train", "average", "quantize", "pack", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A toy corpus and a store that all levers share, so that each trains only what it must."""
+    folder = tmp_path_factory.mktemp("levers")
+    corpus = write_corpus(folder / "corpus")
+    return Outside(corpus.folder, OutsideInput("corpus", corpus.digest)), Store(folder / "store")
+
+
+def lay(corpus, *changes):
+    data = json.loads(json.dumps(recipe_data()))
+    for change in changes:
+        apply_change(data, change)
+    return lay_road(parse_config(Recipe, data, ""), 0, corpus=corpus)
+
+
+def keys(road):
+    found = {stage: [job.call.key for job in road.jobs if job.call.stage == stage] for stage in ORDER}
+    return {stage: set(calls) for stage, calls in found.items()}
+
+
+@pytest.mark.parametrize("lever", CHANGES, ids=lambda lever: lever.lever)
+def test_a_lever_acts_and_is_local(lever, workplace):
+    corpus, store = workplace
+    off, on = lay(corpus), lay(corpus, lever.change)
+    first = ORDER.index(lever.stage)
+    for stage in ORDER[:first]:
+        assert keys(off)[stage] >= keys(on)[stage], f"{lever.lever} moves {stage}, which comes before {lever.stage}"
+    for stage in ORDER[first:]:
+        assert not keys(on)[stage] <= keys(off)[stage], f"{lever.lever} does not move {stage}"
+    results = []
+    for road in (off, on):
+        run_jobs(road.jobs, store, Execution())
+        results.append(
+            {store.open(job.call).digest for job in road.jobs if job.call.stage == lever.stage and store.has(job.call)}
+        )
+    assert not results[1] <= results[0], f"{lever.lever} changes nothing in the {lever.stage} stage's own value"
+
+
+def test_without_an_average_there_is_no_averaged_point(workplace):
+    """`last` is off: the road has no observer and no averaged reading, and quantizes the raw weights."""
+    corpus, store = workplace
+    road = lay(corpus, 'average={kind = "last"}')
+    assert set(road.points) == {"raw", "quantized"}
+    run_jobs(road.jobs, store, Execution())
+    assert {job.call.stage for job in road.jobs} == {"train", "average", "quantize", "pack", "evaluate"}
+
+
+def configs_in(config):
+    yield config
+    for value in dict(config).values():
+        for item in value if isinstance(value, tuple) else [value]:
+            if hasattr(item, "canonical"):
+                yield from configs_in(item)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_off_is_identity(name):
+    """A field at its off value is left out of every key, and canonical data parses back to the same config."""
+    recipe = load_recipe(name)
+    for config in configs_in(recipe):
+        for field, info in type(config).model_fields.items():
+            extra = info.json_schema_extra
+            if isinstance(extra, dict) and "off" in extra:
+                assert info.default == extra["off"], f"{type(config).__name__}.{field}: the default must be the off value"
+                if getattr(config, field) == extra["off"]:
+                    assert field not in config.canonical()
+        if config is not recipe:
+            assert type(config).model_validate(config.canonical()) == config
+
+
+def test_the_keys_of_shipped_configs_are_pinned():
+    """A new lever moves no old key; a change on purpose raises the stage's version and these lines."""
+    pinned = json.loads((Path(__file__).parent / "pinned_keys.json").read_text())
+    assert pinned_keys() == pinned
+
+
+def pinned_keys():
+    corpus = Outside(Path("nowhere"), OutsideInput("corpus", "0" * 64))
+    found = {}
+    for name in shipped_recipes():
+        changes = [] if load_recipe(name).data.kind == "prepared" else ['data={kind = "prepared"}']
+        road = lay_road(load_recipe(name, changes), 0, corpus=corpus)
+        found[name] = {job.name: job.call.key for job in road.jobs}
+    return found
+
+
+def test_every_lever_file_has_a_whole_card_and_the_page_is_up_to_date():
+    cards = find_cards()
+    assert {card.name for card in cards} >= {"swa", "ema", "lawa", "tight_swa", "last", "muon", "positions", "sliding"}
+    for card in cards:
+        assert set(card.headings) == set(HEADINGS)
+        assert card.headings["Touches"].split(":")[0] == card.stage, f"{card.name} says it touches another stage"
+    assert (ROOT / "docs" / "levers.md").read_text() == cards_as_markdown(cards)
+
+
+def test_a_card_without_a_heading_is_refused():
+    with pytest.raises(ValueError, match="'Cost'"):
+        read_card("x", "train", "X.\n\nWhat it does  a\nWhy it may help  b\nTouches  train: c\nSource  d\n")
+
+
+def test_every_kind_in_a_union_is_tried_by_a_contract():
+    """A kind that no contract switches on would be a lever that nobody has seen act."""
+    tried = " ".join(change.change for change in CHANGES) + json.dumps(recipe_data())
+    for kind in (
+        "last",
+        "ema",
+        "swa",
+        "tight-swa",
+        "lawa",
+        "zlib",
+        "lzma",
+        "zstd",
+        "brotli",
+        "flat",
+        "sliding",
+        "document-isolated",
+    ):
+        assert f'"{kind}"' in tried, kind
+
+
+def test_planning_imports_no_torch():
+    code = "import sys; import mulligan.flow, mulligan.reading, mulligan.engine.plan; print('torch' in sys.modules, 'pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "pinned_keys.json").write_text(json.dumps(pinned_keys(), indent=1) + "\n")

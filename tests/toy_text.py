@@ -1,15 +1,10 @@
-"""Texts, tokenizers and shards for the tests of corpora: odd on purpose, small, written without the code under test."""
+"""Odd texts, and SentencePiece models of many kinds trained on them straight by the library."""
 
 import io
 import random
-import struct
 from functools import cache
-from pathlib import Path
 
 import sentencepiece
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-MODELS = sorted((SHARED / "tokenizers").glob("*.model"))
 
 ODD_TEXTS = (
     "plain words, and a full stop.",
@@ -63,22 +58,3 @@ def model_bytes(seed: int = 0, vocab_size: int = 400, **settings: object) -> byt
         sentence_iterator=iter([*babble(seed), *ODD_TEXTS]), model_writer=model, vocab_size=vocab_size, **given
     )
     return model.getvalue()
-
-
-def shard_bytes(tokens, magic: int = 20240520, version: int = 1, count: int | None = None) -> bytes:
-    """Return a shard, packed value by value: 256 little-endian int32 words, then uint16 tokens."""
-    words = [magic, version, len(tokens) if count is None else count, *[0] * 253]
-    return struct.pack("<256i", *words) + struct.pack(f"<{len(tokens)}H", *(int(t) for t in tokens))
-
-
-def read_plain(path: Path) -> list[int]:
-    """Return the tokens of a shard, unpacked value by value."""
-    content = path.read_bytes()
-    (count,) = struct.unpack_from("<i", content, 8)
-    assert len(content) == 1024 + 2 * count
-    return list(struct.unpack_from(f"<{count}H", content, 1024))
-
-
-def left_behind(folder: Path) -> list[str]:
-    """Return every name in a folder, hidden ones too: what an error must leave as it was."""
-    return sorted(path.name for path in folder.iterdir())

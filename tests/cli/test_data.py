@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from small_text import documents, small_tokenizer
 
 from mulligan.cli.main import make_app
 from mulligan.core.error import StoreCorruptError
 from mulligan.data.prepare import verify_corpus
 from mulligan.values.corpus import Corpus
+from small_text import documents, small_tokenizer
 
 
 def call(*arguments):

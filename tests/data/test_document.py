@@ -45,7 +45,16 @@ def test_a_text_file_is_one_document_and_a_folder_is_its_files_in_order(tmp_path
     (tmp_path / "a.txt").write_text("first\n\nstill first\n", "utf-8")
     (tmp_path / "b" / "k.jsonl").write_bytes(as_jsonl(["in between"]))
     (tmp_path / ".hidden").write_bytes(b"\xff")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "index").write_bytes(b"\xff")
     assert texts_of(tmp_path) == ["first\n\nstill first\n", "in between", "last"]
+
+
+def test_text_is_taken_as_it_is_line_ends_too(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\r\ntwo\rthree\n")
+    assert texts_of(tmp_path / "a.txt") == ["one\r\ntwo\rthree\n"]
+    (tmp_path / "a.jsonl").write_bytes(as_jsonl(["one\r\ntwo\u2028three\x85"]).replace(b"\n", b"\r\n"))
+    assert texts_of(tmp_path / "a.jsonl") == ["one\r\ntwo\u2028three\x85"]
 
 
 def test_documents_without_text_are_skipped(tmp_path):
@@ -54,7 +63,8 @@ def test_documents_without_text_are_skipped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"{", b"[1]", b'{"text": 3}', b'{"title": "x"}', b'{"text": "\xff"}', b'{"text": "\\ud800"}', b"\x00"]
+    "line",
+    [b"{", b"[1]", b'{"text": 3}', b'{"title": "x"}', b'{"text": "\xff"}', b'{"text": "\\ud800"}', b"\x00", b"[" * 200_000],
 )
 def test_a_line_that_is_no_document_is_named(tmp_path, line):
     (tmp_path / "a.jsonl").write_bytes(as_jsonl(["fine"]) + line + b"\n" + as_jsonl(["never reached"]))

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulligan.data import import_shards as module
-from mulligan.data.document import Document
+from mulligan.data.document import Document, read_documents
 from mulligan.data.import_shards import import_shards
 from mulligan.data.prepare import prepare, verify_corpus
-from mulligan.data.tokenizer import ByteTokenizer
-from small_text import documents, small_tokenizer
+from mulligan.data.tokenizer import ByteTokenizer, SentencePieceTokenizer
+from small_text import SHARED_DATA, documents, small_tokenizer
 
 TRAIN, VALIDATION = documents(30, seed=1), documents(12, seed=2)
 
@@ -48,18 +48,19 @@ def test_imported_shards_are_the_corpus_that_they_were_written_from(tmp_path, mo
     assert verify_corpus(found) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
-    texts=st.lists(st.sampled_from(["", "over", "the sun over 42", "é."]), min_size=1, max_size=12),
+    texts=st.lists(st.sampled_from(["", "over", "the sun over 42", "é."]), min_size=1, max_size=7),
     shard_tokens=st.integers(1, 12),
     scan_tokens=st.integers(1, 9),
 )
 def test_documents_are_found_wherever_shards_and_chunks_are_cut(tmp_path_factory, texts, shard_tokens, scan_tokens):
     folder = tmp_path_factory.mktemp("import")
     held_out = [Document(str(i), text) for i, text in enumerate([*texts, "sun"])]
-    shards = export(folder, validation=held_out, shard_tokens=shard_tokens)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)  # dozens of shards of one token
         patch.setattr(module, "SCAN_TOKENS", scan_tokens)
+        shards = export(folder, train=TRAIN[:1], validation=held_out, shard_tokens=shard_tokens)
         found = import_shards(shards, small_tokenizer(), folder / "out")
         scan = module._SplitScan("validation", module.find_shards(shards)["validation"], small_tokenizer(), lambda *_: None)
     lengths = [len(ids) + 1 for ids in small_tokenizer().encode([document.text for document in held_out])]
@@ -166,3 +167,80 @@ def test_a_damaged_shard_is_refused(tmp_path, at, value, message):
     content[at] = value
     (shards / "fineweb_val_000000.bin").write_bytes(content)
     fails(shards, message)
+
+
+def test_any_name_before_the_split_will_do_but_not_two_of_them(tmp_path):
+    shards = export(tmp_path)
+    for path in list(shards.iterdir()):
+        path.rename(shards / path.name.replace("fineweb", "my_own.text"))
+    assert import_shards(shards, small_tokenizer(), tmp_path / "found").manifest["splits"]["validation"]["documents"] == 12
+    (shards / "other_val_000000.bin").write_bytes((shards / "my_own.text_val_000000.bin").read_bytes())
+    fails(shards, "are both shard 0. Keep one data set")
+
+
+def test_train_shards_may_be_counted_from_any_number(tmp_path):
+    shards = export(tmp_path, shard_tokens=400)
+    numbers = sorted(int(path.stem.rsplit("_", 1)[1]) for path in shards.glob("*_train_*"))
+    for number in reversed(numbers):
+        (shards / f"fineweb_train_{number:06d}.bin").rename(shards / f"fineweb_train_{number + 1:06d}.bin")
+    found = import_shards(shards, small_tokenizer(), tmp_path / "found")
+    assert found.manifest["splits"]["train"]["documents"] == 30
+
+
+def test_shards_from_the_middle_of_a_set_begin_with_the_rest_of_a_document(tmp_path):
+    shards = export(tmp_path, train=documents(30, seed=6), shard_tokens=400)
+    whole = import_shards(shards, small_tokenizer(), tmp_path / "whole")
+    first, stream = shards / "fineweb_train_000000.bin", whole.tokens("train").read(400, whole.tokens("train").num_tokens)
+    assert stream[0] != 1
+    first.unlink()
+    found = import_shards(shards, small_tokenizer(), tmp_path / "found")
+    starts = [0, *np.flatnonzero(stream == 1).tolist()]
+    assert found.documents("train").starts.tolist() == starts
+    assert found.documents("train").num_tokens.tolist() == np.diff([*starts, len(stream)]).tolist()
+    table = small_tokenizer().byte_table()
+    counted = table.bytes_of(np.array([1, *stream[:-1]]), stream)
+    assert found.manifest["splits"]["train"]["bytes"] == int(counted.sum())
+
+
+def test_where_they_came_from_is_kept_and_changes_no_digest(tmp_path):
+    shards = export(tmp_path)
+    plain = import_shards(shards, small_tokenizer(), tmp_path / "plain")
+    told = import_shards(shards, small_tokenizer(), tmp_path / "told", origin={"repository": "a/b", "commit": "c" * 40})
+    assert told.origin == {"repository": "a/b", "commit": "c" * 40}
+    assert plain.origin is None
+    assert told.digest == plain.digest
+
+
+@pytest.fixture(scope="module")
+def wikipedia(tmp_path_factory):
+    """Shards of real text as the challenge's 1,024 pieces write them, and what to read them with."""
+    source = SHARED_DATA / "wiki" / "val.jsonl.gz"
+    models = [SHARED_DATA / "tokenizers" / f"fineweb_{size}_bpe.model" for size in (1024, 8192)]
+    if not all(path.is_file() for path in (source, *models)):
+        pytest.skip(f"the shared data is not here: {SHARED_DATA}")
+    texts = list(read_documents(source))[:400]
+    tokenizers = {path.stem: SentencePieceTokenizer.from_file(path) for path in models}
+    for name, part in (("first half", texts[:200]), ("second half", texts[200:])):
+        tokenizers[name] = SentencePieceTokenizer.train((document.text for document in part), 1024)
+    folders = {}
+    for name, tokenizer in tokenizers.items():
+        folder = tmp_path_factory.mktemp("wikipedia")
+        folders[name] = export(folder, train=texts[300:], validation=texts[:300], tokenizer=tokenizer, shard_tokens=100_000)
+    return tokenizers, folders
+
+
+WRITERS = ["fineweb_1024_bpe", "fineweb_8192_bpe", "first half", "second half"]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("given_model", WRITERS)
+def test_on_real_text_the_writer_is_told_from_every_other_tokenizer(tmp_path, wikipedia, writer, given_model):
+    tokenizers, folders = wikipedia
+    if writer == given_model:
+        found = import_shards(folders[writer], tokenizers[writer], tmp_path / "found")
+        assert found.manifest["splits"]["validation"]["documents"] == 300
+        assert found.manifest["splits"]["train"]["documents"] == 100
+        return
+    with pytest.raises(ValueError, match="nother tokenizer wrote"):
+        import_shards(folders[writer], tokenizers[given_model], tmp_path / "found")
+    assert list(tmp_path.iterdir()) == []

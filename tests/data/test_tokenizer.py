@@ -58,6 +58,9 @@ def test_a_saved_model_is_the_same_tokenizer(tmp_path):
 def test_a_file_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         SentencePieceTokenizer.from_file(tmp_path / "none.model")
+    (tmp_path / "a.model").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a\.model: the file is empty"):
+        SentencePieceTokenizer.from_file(tmp_path / "a.model")
     (tmp_path / "a.model").write_bytes(b"not a model")
     with pytest.raises(ValueError, match=r"a\.model: not a SentencePiece model"):
         SentencePieceTokenizer.from_file(tmp_path / "a.model")

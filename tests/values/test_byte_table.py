@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mulligan.values.byte_table import ByteTable
 from small_text import SHARED_DATA, small_tokenizer, words
+from toy_text import ODD_TEXTS, babble, model_bytes
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.lists(
     st.sampled_from(["over", " ", "  ", "é", "\n", "▁", "42", "ﬁ", "你", "👩‍👧", "\u00a0", "sun."]), max_size=20
@@ -69,6 +70,39 @@ def test_the_challenges_models_count_normalised_bytes(vocab_size):
     table = ByteTable.of_pieces(pieces)
     for text in ["The quick brown fox.", " two  spaces\nand ﬁ ½ 你好 👩‍👧 é\t", "▁x\x00y", ""]:
         assert counted(table, 1, pieces.encode(text)) == len(pieces.normalize(text).replace("▁", " ").encode("utf-8"))
+
+
+SETTINGS = {
+    "the challenge's": {},
+    "dummy prefix": {"add_dummy_prefix": True},
+    "spaces kept": {"remove_extra_whitespaces": False},
+    "not normalised": {"normalization_rule_name": "identity"},
+    "every character a piece": {"character_coverage": 1.0, "vocab_size": 600},
+    "unigram": {"model_type": "unigram"},
+    "symbols of the user": {"user_defined_symbols": "<tag>,café"},
+    "other special ids": {"pad_id": -1, "unk_id": 0, "bos_id": 3, "eos_id": 1},
+    "another language": {"seed": 5, "vocab_size": 350},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_on_any_model_odd_documents_count_the_bytes_of_what_they_decode_to(settings):
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model_bytes(**settings))
+    table = ByteTable.of_pieces(pieces)
+    for text in (*ODD_TEXTS, " ".join(ODD_TEXTS), *babble(0)[:3], *babble(9)[:3]):
+        ids = pieces.encode(text)
+        assert pieces.unk_id() not in ids, "byte fallback leaves nothing unknown"
+        spelt = pieces.decode(ids)
+        first_space = spelt.startswith(" ") and pieces.id_to_piece(ids[0]).startswith("▁")
+        assert counted(table, pieces.bos_id(), ids) == len(spelt.encode("utf-8")) - first_space, text
+
+
+@pytest.mark.parametrize("settings", [{"split_by_whitespace": False}, {"treat_whitespace_as_suffix": True}], ids=str)
+def test_a_trained_model_whose_pieces_hold_spaces_inside_is_refused(settings):
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model_bytes(vocab_size=450, **settings))
+    assert any("▁" in pieces.id_to_piece(i)[1:] for i in range(pieces.vocab_size()))
+    with pytest.raises(ValueError, match=r"holds a space inside.*split_by_whitespace"):
+        ByteTable.of_pieces(pieces)
 
 
 class Pieces:

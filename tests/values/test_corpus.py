@@ -90,3 +90,10 @@ def test_a_shard_of_another_length_than_the_manifest_says_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-2])
     with pytest.raises(ValueError, match=r"train_000000\.bin: \d+ tokens, and corpus\.json says \d+"):
         corpus.tokens("train")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tokenizer": {}, "splits": {}}', "\x00", "3"])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    (tmp_path / "corpus.json").write_text(text)
+    with pytest.raises(ValueError, match=r"corpus\.json: not"):
+        Corpus.load(tmp_path)

@@ -22,11 +22,12 @@ def read_documents(source: Path) -> Iterator[Document]:
     """Yield the documents of a file or folder, in order; ValueError names file and line of whatever cannot be read.
 
     `.jsonl` and `.jsonl.gz` hold one object with a "text" a line, `.parquet` a column "text"; any other file is one document
-    of UTF-8 text; a folder is its files, sorted by path. A document without text is skipped.
+    of UTF-8 text; a folder is its files, sorted by path, hidden ones left out. A document without text is skipped.
     """
     if source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
-        for path in files:
+        files = [path for path in source.rglob("*") if path.is_file()]
+        shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(source).parts)]
+        for path in sorted(shown):
             yield from read_documents(path)
         return
     if not source.is_file():
@@ -42,7 +43,7 @@ def read_documents(source: Path) -> Iterator[Document]:
 
 def _read_text(path: Path) -> Iterator[Document]:
     try:
-        yield Document(str(path), path.read_text("utf-8"))
+        yield Document(str(path), path.read_bytes().decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error}). Convert it, or give .jsonl or .parquet.") from None
 
@@ -53,7 +54,7 @@ def _read_jsonl(path: Path) -> Iterator[Document]:
         if line.strip():
             try:
                 text = _text_of(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 lines.close()
                 raise ValueError(f'{path}:{number}: {error}. Each line must be a JSON object with a string "text".') from None
             yield Document(f"{path}:{number}", text)

@@ -5,13 +5,14 @@ files); shards lie at datasets/datasets/NAME/fineweb_{train,val}_<number>.bin, 1
 """
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
 
 from mulligan.core.execution import Progress, no_progress
 from mulligan.data.import_shards import import_shards
@@ -44,6 +45,27 @@ class HubFile:
             while block := file.read(1 << 22):
                 digest.update(block)
         return digest.hexdigest() == (self.sha256 or self.blob_id)
+
+
+class _Stats(BaseModel):
+    files_train: int
+    files_val: int
+
+
+class _Dataset(BaseModel):
+    name: str
+    tokenizer_name: str | None = None
+    stats: _Stats | None = None
+
+
+class _Tokenizer(BaseModel):
+    name: str
+    model_path: str | None = None
+
+
+class _Manifest(BaseModel):
+    datasets: list[_Dataset]
+    tokenizers: list[_Tokenizer]
 
 
 class Hub(Protocol):
@@ -111,18 +133,19 @@ def fetch(
     refuse_existing(out)
     hub = hub or HuggingFaceHub(revision)
     shards, model = _plan(hub, DATASETS[dataset], variant, train_shards)
-    files = hub.describe([*shards, *model])
-    if absent := [path for path in (*shards, *model) if path not in files]:
+    wanted = [*shards, *model]
+    files = hub.describe(wanted)
+    if absent := [path for path in wanted if path not in files]:
         raise ValueError(
             f"{hub.repository} at {hub.commit} has no {absent[0]}, which its manifest names. Try another revision."
         )
     partial = out.absolute().parent / f".{out.name}.fetch-{hub.commit[:12]}"
-    for done, path in enumerate(files):
-        progress("fetch", done, len(files), path)
+    for done, path in enumerate(wanted):
+        progress("fetch", done, len(wanted), path)
         _bring(hub, files[path], partial)
-    progress("fetch", len(files), len(files), f"{len(files)} files")
+    progress("fetch", len(wanted), len(wanted), f"{len(wanted)} files")
     tokenizer: Tokenizer = SentencePieceTokenizer.from_file(partial / model[0]) if model else ByteTokenizer()
-    origin = {path: file.sha256 or f"git {file.blob_id}" for path, file in files.items()}
+    origin = {path: files[path].sha256 or f"git {files[path].blob_id}" for path in wanted}
     corpus = import_shards(
         (partial / shards[0]).parent,
         tokenizer,
@@ -136,49 +159,42 @@ def fetch(
 
 def _plan(hub: Hub, prefix: str, variant: str, train_shards: int) -> tuple[list[str], list[str]]:
     """Return the paths of the shards, and of the tokenizer's model (none for plain bytes), as the manifest names them."""
-    manifest = _read_manifest(hub)
-    named = {entry["name"]: entry for entry in manifest["datasets"]}
-    name = f"{prefix}_{variant}"
-    if name not in named:
-        variants = sorted(other.removeprefix(f"{prefix}_") for other in named if other.startswith(f"{prefix}_"))
+    manifest, name = _read_manifest(hub), f"{prefix}_{variant}"
+    datasets = {entry.name: entry for entry in manifest.datasets}
+    if name not in datasets:
+        variants = sorted(other.removeprefix(f"{prefix}_") for other in datasets if other.startswith(f"{prefix}_"))
         raise ValueError(f"The hub has no variant {variant!r} at {hub.commit}. Allowed: {', '.join(variants) or 'none'}.")
-    num_train, num_validation = (int(named[name]["stats"][key]) for key in ("files_train", "files_val"))
-    if not 0 <= train_shards <= num_train:
+    tokenizer, stats = datasets[name].tokenizer_name, datasets[name].stats
+    if not stats or not stats.files_val:
+        raise ValueError(f"The manifest at {hub.commit} gives no validation shard of {name}. Give another revision.")
+    if not 0 <= train_shards <= stats.files_train:
         raise ValueError(
-            f"{train_shards} train shards asked for; {name} has {num_train} at {hub.commit}. Give 0 to {num_train}."
+            f"{train_shards} train shards asked for; {name} has {stats.files_train} at {hub.commit}. Give at most as many."
         )
-    split_sizes = (("val", num_validation), ("train", train_shards))
-    shards = [f"{ROOT}/datasets/{name}/fineweb_{split}_{i:06d}.bin" for split, size in split_sizes for i in range(size)]
+    sizes = (("val", stats.files_val), ("train", train_shards))
+    shards = [f"{ROOT}/datasets/{name}/fineweb_{split}_{i:06d}.bin" for split, size in sizes for i in range(size)]
     if variant == BYTE_VARIANT:
         return shards, []
-    tokenizer = named[name]["tokenizer_name"]
-    models = [entry.get("model_path") for entry in manifest["tokenizers"] if entry["name"] == tokenizer]
-    if not models or not models[0]:
-        raise ValueError(
-            f"The manifest at {hub.commit} names no model of {tokenizer}, the tokenizer of {name}. Try another one."
-        )
-    if PurePosixPath(models[0]).is_absolute() or ".." in PurePosixPath(models[0]).parts:
-        raise ValueError(f"The manifest at {hub.commit} names a model outside its folder: {models[0]!r}.")
-    return shards, [f"{ROOT}/{models[0]}"]
+    model = next((entry.model_path for entry in manifest.tokenizers if entry.name == tokenizer), None)
+    if not model:
+        raise ValueError(f"The manifest at {hub.commit} names no model of {tokenizer}, the tokenizer of {name}. Give another.")
+    if PurePosixPath(model).is_absolute() or ".." in PurePosixPath(model).parts:
+        raise ValueError(f"The manifest at {hub.commit} names a model outside its folder: {model!r}.")
+    return shards, [f"{ROOT}/{model}"]
 
 
-def _read_manifest(hub: Hub) -> dict[str, Any]:
+def _read_manifest(hub: Hub) -> _Manifest:
     path = f"{ROOT}/manifest.json"
     found = hub.describe([path])
     if path not in found:
         raise ValueError(f"{hub.repository} at {hub.commit} has no {path}. Give a revision that does.")
     with tempfile.TemporaryDirectory() as folder:
         _bring(hub, found[path], Path(folder))
-        manifest = json.loads(Path(folder, path).read_text("utf-8"))
-    entries = [*manifest["datasets"], *manifest["tokenizers"]] if _has_lists(manifest) else [None]
-    if not all(isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in entries):
-        raise ValueError(f"{path} at {hub.commit} does not list data sets and tokenizers by name. Give another revision.")
-    checked: dict[str, Any] = manifest
-    return checked
-
-
-def _has_lists(manifest: Any) -> bool:
-    return isinstance(manifest, dict) and all(isinstance(manifest.get(key), list) for key in ("datasets", "tokenizers"))
+        content = Path(folder, path).read_bytes()
+    try:
+        return _Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(f"{path} of {hub.repository} at {hub.commit} is not laid out as known here: {error}") from None
 
 
 def _bring(hub: Hub, file: HubFile, folder: Path) -> None:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mulligan.model.config import ModelConfig
+from mulligan.model.feed_forward import scaled_linear
 from mulligan.model.positions import Rotation, rotate
 
 
@@ -20,8 +21,8 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.model_dim, config.model_dim, bias=False)
         self.q_gain = nn.Parameter(torch.full((config.num_heads,), config.qk_gain_init))
 
-    def forward(self, x: torch.Tensor, rotation: Rotation) -> torch.Tensor:
-        """Return the attention of every position over itself and all earlier ones; x is already normalised."""
+    def forward(self, x: torch.Tensor, rotation: Rotation, scale: torch.Tensor) -> torch.Tensor:
+        """Return `scale` (model_dim,) times the attention over each position and all earlier ones; x is normalised."""
         batch, seq_len, dim = x.shape
         cos, sin = (table.to(x.dtype) for table in rotation)
         q = self._heads(self.c_q(x), self.num_heads)
@@ -30,8 +31,7 @@ class Attention(nn.Module):
         q = rotate(F.rms_norm(q, (self.head_dim,)), cos, sin) * self.q_gain.to(x.dtype)[:, None, None]
         k = rotate(F.rms_norm(k, (self.head_dim,)), cos, sin)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.num_kv_heads != self.num_heads)
-        out: torch.Tensor = self.proj(y.transpose(1, 2).reshape(batch, seq_len, dim))
-        return out
+        return scaled_linear(y.transpose(1, 2).reshape(batch, seq_len, dim), self.proj.weight, scale, fold=self.training)
 
     def _heads(self, x: torch.Tensor, num_heads: int) -> torch.Tensor:
         """Return (B, T, num_heads x head_dim) as (B, num_heads, T, head_dim)."""

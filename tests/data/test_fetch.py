@@ -153,6 +153,19 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped_and_verifies_what_it_find
     assert names(tmp_path) == ["out"]
 
 
+def test_fewer_shards_than_an_interrupted_fetch_wanted_are_fewer_shards(tmp_path, root):
+    class Interrupted(FolderHub):
+        def download(self, path, folder):
+            if path == MODEL:
+                raise KeyboardInterrupt
+            super().download(path, folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        get(Interrupted(root), tmp_path / "out", train_shards=3)
+    assert get(FolderHub(root), tmp_path / "out", train_shards=1).tokens("train").num_tokens == 250
+    assert names(tmp_path) == ["out"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "variant", "train_shards", "message"),
     [

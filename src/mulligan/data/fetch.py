@@ -144,10 +144,14 @@ def fetch(
         progress("fetch", done, len(wanted), path)
         _bring(hub, files[path], partial)
     progress("fetch", len(wanted), len(wanted), f"{len(wanted)} files")
+    folder = (partial / shards[0]).parent
+    for left in folder.iterdir():  # an interrupted fetch may have asked for more
+        if left.relative_to(partial).as_posix() not in files:
+            left.unlink()
     tokenizer: Tokenizer = SentencePieceTokenizer.from_file(partial / model[0]) if model else ByteTokenizer()
     origin = {path: files[path].sha256 or f"git {files[path].blob_id}" for path in wanted}
     corpus = import_shards(
-        (partial / shards[0]).parent,
+        folder,
         tokenizer,
         out,
         progress=progress,

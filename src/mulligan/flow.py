@@ -15,6 +15,7 @@ from mulligan.data.config import EmbeddedData
 from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
+from mulligan.evaluate.config import EvaluateConfig
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
 from mulligan.recipe import Recipe
@@ -99,18 +100,23 @@ def _quantize(recipe: Recipe, weights: Job | Outside) -> Job:
 
 
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
-    settings = {
-        "point": point,
-        "windows": recipe.evaluate.windows[i],
-        "validation_documents": recipe.data.validation_documents,
-    }
-    config = {
-        **{name: value for name, value in recipe.evaluate.canonical().items() if name != "windows"},
-        "windows": recipe.evaluate.windows[i].canonical(),
-        "validation_documents": recipe.data.validation_documents,
-    }
-    call = StageCall("evaluate", EVALUATE, config, (weights.call, data.call))
-    return Job(f"evaluate {point} {i}", call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
+    num_documents = recipe.data.validation_documents
+    call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call)
+    settings = {"point": point, "windows": recipe.evaluate.windows[i], "validation_documents": num_documents}
+    name = f"{recipe.evaluate.windows[i].kind} {point}"
+    return Job(name, call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
+
+
+def evaluate_call(
+    config: EvaluateConfig,
+    i: int,
+    validation_documents: int | None,
+    weights: StageCall | OutsideInput,
+    corpus: StageCall | OutsideInput,
+) -> StageCall:
+    """Return the call that takes reading number `i` of `config`; the number of documents is part of its address."""
+    data: dict[str, Json] = {**config.canonical(), "windows": config.windows[i].canonical()}
+    return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, (weights, corpus))
 
 
 def resolved_average(recipe: Recipe) -> Observed | None:

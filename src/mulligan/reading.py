@@ -4,11 +4,13 @@ Read from summaries in the store; torch-free, so that a run that finds everythin
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mulligan.engine.inline import Done
 from mulligan.engine.job import Job
 from mulligan.flow import Road
+from mulligan.pack.budget import fits
 from mulligan.pack.code_size import code_bytes
 from mulligan.store.store import Store
 
@@ -55,16 +57,20 @@ def _average(road: Road, store: Store) -> dict[str, Any] | None:
 def _artifact(road: Road, store: Store) -> dict[str, Any]:
     job = road.points["quantized"]
     assert isinstance(job, Job)
-    entry = store.open(job.call)
-    payload, code = int(entry.summary()["payload_bytes"]), code_bytes()
+    return artifact_bytes(store.open(job.call).folder / "artifact.bin", road.recipe.budget_bytes)
+
+
+def artifact_bytes(path: Path, budget_bytes: int) -> dict[str, Any]:
+    """Return what an artifact counts: payload and code against the budget, in decimal bytes."""
+    payload, code = path.stat().st_size, code_bytes()
     return {
-        "path": str(entry.folder / "artifact.bin"),
+        "path": str(path.resolve()),
         "payload_bytes": payload,
         "code_bytes": code,
         "code_bytes_kind": "estimate: minified, compressed source of every module that the road imports",
         "total_bytes": payload + code,
-        "budget_bytes": road.recipe.budget_bytes,
-        "fits": payload + code <= road.recipe.budget_bytes,
+        "budget_bytes": budget_bytes,
+        "fits": fits(payload, code, budget_bytes),
     }
 
 

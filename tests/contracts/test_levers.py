@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from contracts.lever_change import CHANGES
-from toy import recipe_data, write_corpus
 
+from contracts.lever_change import CHANGES
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
 from mulligan.engine.inline import run_jobs
@@ -18,6 +17,7 @@ from mulligan.lever_card import HEADINGS, cards_as_markdown, find_cards, read_ca
 from mulligan.recipe import Recipe, apply_change, load_recipe, shipped_recipes
 from mulligan.store.stage_call import OutsideInput
 from mulligan.store.store import Store
+from toy import recipe_data, write_corpus
 
 ROOT = Path(__file__).parents[2]
 ORDER = ("train", "average", "quantize", "pack", "evaluate")
@@ -144,7 +144,8 @@ def test_every_kind_in_a_union_is_tried_by_a_contract():
 
 
 def test_planning_imports_no_torch():
-    code = "import sys; import mulligan.flow, mulligan.reading, mulligan.engine.plan; print('torch' in sys.modules, 'pyarrow' in sys.modules)"
+    modules = "mulligan.flow, mulligan.reading, mulligan.engine.plan"
+    code = f"import sys; import {modules}; print('torch' in sys.modules, 'pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
 

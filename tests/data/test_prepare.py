@@ -120,3 +120,15 @@ def test_wikipedia_gives_the_known_counts(tmp_path):
     assert (described["documents"], described["raw_bytes"]) == (1060, 2_007_558)
     assert described["bytes"] / described["tokens"] == pytest.approx(2.27, abs=0.01)
     assert int(np.sum(corpus.documents("validation").raw_bytes)) == 2_007_558
+
+
+def test_progress_is_done_only_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("mulligan.data.prepare.BATCH_DOCUMENTS", 5)
+    shown = []
+    prepare(TRAIN, VALIDATION[:3], ByteTokenizer(), tmp_path / "corpus", progress=lambda *told: shown.append(told[:3]))
+    assert shown == [
+        ("prepare validation", 3, 3),
+        ("prepare train", 5, 6),
+        ("prepare train", 10, 11),
+        ("prepare train", 12, 12),
+    ]

@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from toy import recipe_data, write_corpus
 
 from mulligan.cli.main import make_app
 from mulligan.core.config import parse_config
 from mulligan.recipe import Recipe, to_toml
 from mulligan.store.store import Store
+from toy import recipe_data, write_corpus
 
 STAGES = ("train", "observe", "average", "quantize", "pack", "evaluate")
 

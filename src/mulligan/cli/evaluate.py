@@ -1,5 +1,6 @@
 """`mulligan evaluate`: score a packed artifact or a weights file on a corpus."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -32,10 +33,15 @@ def evaluate(
     json: AsJson = False,
 ) -> int:
     """Score the validation split of a corpus. An artifact is unpacked from its bytes into a fresh network."""
+    from mulligan.cli.road import sha256_of
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json, show_progress
     from mulligan.engine.stage_runner import read_weights
     from mulligan.evaluate import stage
+    from mulligan.flow import evaluate_call
+    from mulligan.pack.budget import BUDGET_BYTES
+    from mulligan.reading import artifact_bytes
+    from mulligan.store.stage_call import OutsideInput
     from mulligan.values.corpus import Corpus
 
     config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
@@ -44,12 +50,17 @@ def evaluate(
     if not artifact_or_weights.is_file():
         raise ValueError(f"{artifact_or_weights}: no such file. Give an artifact.bin or a weights file (.safetensors).")
     weights, corpus = read_weights(artifact_or_weights), Corpus.load(data)
-    readings = []
+    inputs = OutsideInput("weights", sha256_of(artifact_or_weights)), OutsideInput("corpus", corpus.digest)
+    readings: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
         for i, window in enumerate(config.windows):
+            began = time.monotonic()
             scored = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
             readings.append({"point": _point(weights.record), **scored.summary})
+            key = evaluate_call(config, i, validation_documents, *inputs).key
+            stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
             if scores is not None:
                 folder = scores / f"{i}-{window.kind}"
                 folder.mkdir(parents=True)
@@ -59,8 +70,8 @@ def evaluate(
         "seed": None,
         "readings": readings,
         "average": weights.record,
-        "artifact": {"path": str(artifact_or_weights.resolve())},
-        "stages": [],
+        "artifact": artifact_bytes(artifact_or_weights, BUDGET_BYTES) if weights.record["kind"] == "quantized" else None,
+        "stages": stages,
     }
     if json:
         print_json(result)

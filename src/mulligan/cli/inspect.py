@@ -17,22 +17,13 @@ def inspect(
 ) -> int:
     """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first."""
     from mulligan.cli.terminal import out, print_json, print_table
-    from mulligan.pack.budget import fits
-    from mulligan.pack.code_size import code_bytes
+    from mulligan.reading import artifact_bytes
     from mulligan.values.artifact import Artifact
 
     if not artifact.is_file():
         raise ValueError(f"{artifact}: no such file. `mulligan run` prints where its artifact lies.")
     summary: dict[str, Any] = Artifact.from_file(artifact).summary()
-    payload, code = summary["payload_bytes"], code_bytes()
-    result = {
-        "path": str(artifact.resolve()),
-        **summary,
-        "code_bytes": code,
-        "total_bytes": payload + code,
-        "budget_bytes": budget_bytes,
-        "fits": fits(payload, code, budget_bytes),
-    }
+    result = {**summary, **artifact_bytes(artifact, budget_bytes)}
     if json:
         print_json(result)
         return 0
@@ -43,5 +34,8 @@ def inspect(
     print_table(f"{artifact}: {summary['codec']}", ["tensor", "kind", "bits", "shape", "bytes"], rows, right=(2, 4))
     out.print(f"bytes per tensor: {summary['attribution']}")
     verdict = "fits" if result["fits"] else "DOES NOT FIT"
-    out.print(f"payload {payload:,} + code {code:,} (estimate) = {payload + code:,} of {budget_bytes:,}: {verdict}")
+    out.print(
+        f"payload {result['payload_bytes']:,} + code {result['code_bytes']:,} (estimate) = "
+        f"{result['total_bytes']:,} of {budget_bytes:,}: {verdict}"
+    )
     return 0

@@ -119,7 +119,9 @@ def _write_split(
             tokens = np.concatenate(([tokenizer.bos], ids))
             piece_bytes += int(table.bytes_of(tokens[:-1], tokens[1:]).sum())
             writer.add(tokens)
-        progress(f"prepare {name}", len(starts), len(starts), f"{len(starts):,} documents, {writer.num_tokens:,} tokens")
+        more = len(batch) == BATCH_DOCUMENTS  # how many there will be is not known
+        note = f"{len(starts):,} documents, {writer.num_tokens:,} tokens"
+        progress(f"prepare {name}", len(starts), len(starts) + more, note)
     if not starts:
         raise ValueError(f"The {name} split holds no document. Give at least one with text.")
     write_documents(folder, name, starts, writer.num_tokens, raw_bytes)

@@ -151,6 +151,7 @@ class Trainer:
             step=self.step,
             weights={name: weight.detach() for name, weight in self.weights.items()},
             optimizer=self.optimizer.state(),
+            data_start=self.batches.start,
             data_cursor=self.batches.cursor,
             model=self.model_config.canonical(),
             metrics=metrics,

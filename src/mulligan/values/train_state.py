@@ -20,11 +20,15 @@ METRICS = {"loss_nats": np.float32, "lr_scale": np.float64, "momentum": np.float
 
 @dataclass(frozen=True)
 class TrainState:
-    """The state after `step` steps. `weights` are float32; `optimizer` holds moments and counts by name."""
+    """The state after `step` steps. `weights` are float32; `optimizer` holds moments and counts by name.
+
+    `data_start` is the token of the stream at which the data order of this seed begins, `data_cursor` the tokens taken.
+    """
 
     step: int
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
+    data_start: int
     data_cursor: int
     model: dict[str, Json]
     metrics: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
@@ -45,6 +49,7 @@ class TrainState:
         losses = self.metrics.get("loss_nats")
         summary: dict[str, Json] = {
             "step": self.step,
+            "data_start": self.data_start,
             "data_cursor": self.data_cursor,
             "model": self.model,
             "num_parameters": sum(tensor.numel() for tensor in self.weights.values()),
@@ -65,6 +70,7 @@ class TrainState:
             step=summary["step"],
             weights=load_file(folder / "weights.safetensors"),
             optimizer=load_file(folder / "optimizer.safetensors"),
+            data_start=summary["data_start"],
             data_cursor=summary["data_cursor"],
             model=summary["model"],
             metrics={name: table[name].to_numpy() for name in table.column_names if name != "step"},

@@ -85,6 +85,18 @@ def test_a_killed_run_goes_on_to_the_same_digests(command, undisturbed, tmp_path
     assert digests(store) == undisturbed
 
 
+def test_an_interrupted_run_ends_with_code_130_and_goes_on(command, undisturbed, tmp_path):
+    store = tmp_path / "store"
+    code = RUN.replace("SIGKILL", "SIGINT")
+    line = [sys.executable, "-c", code, *command, "--store", str(store), "3", "after", "train"]
+    interrupted = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert interrupted.returncode == 130, interrupted.stderr
+    assert "go on" in interrupted.stderr
+    assert "Traceback" not in interrupted.stderr
+    assert make_app()([*command, "--store", str(store)], exit_on_error=False) == 0
+    assert digests(store) == undisturbed
+
+
 def test_two_runs_at_once_on_one_store_make_one_result(command, undisturbed, tmp_path):
     store = tmp_path / "store"
     line = [sys.executable, "-m", "mulligan", *command, "--store", str(store)]

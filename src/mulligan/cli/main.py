@@ -30,6 +30,7 @@ def make_app() -> App:
         help="A lab for controlled experiments on byte-budgeted language models.",
         version=__version__,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for name, text in COMMANDS.items():
         module = name.replace("-", "_")

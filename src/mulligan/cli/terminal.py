@@ -14,7 +14,7 @@ from rich.table import Table
 from mulligan.core.execution import Progress as Report
 
 PLAIN_WIDTH = 150
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)
 PLAIN_LINE_SECONDS = 10.0
 
@@ -31,7 +31,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, right:
         table.add_column(column, justify="right" if i in right else "left", no_wrap=i in right)
     for row in rows:
         table.add_row(*row)
-    out.print(table, crop=False)
+    out.print(table, crop=False, soft_wrap=False)
     out.print()
 
 

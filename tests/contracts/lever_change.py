@@ -33,6 +33,7 @@ CHANGES = [
     LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
     LeverChange("ema", "average", 'average={kind = "ema", decay = 0.7}'),
     LeverChange("swa", "average", 'average={kind = "swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 3}'),
+    LeverChange("at-step", "average", 'average={kind = "swa", start = {kind = "at-step", step = 5}, every_steps = 3}'),
     LeverChange("tight_swa", "average", 'average={kind = "tight-swa", lr_scale_below = 0.4, every_steps = 1}'),
     LeverChange("lawa", "average", 'average={kind = "lawa", num_snapshots = 2, every_steps = 3}'),
     LeverChange("bits", "quantize", "grid.families.0.format.bits=4"),
@@ -43,6 +44,7 @@ CHANGES = [
         "legacy-percentile-floored", "quantize", 'grid.families.0.format.scale={kind = "legacy-percentile-floored", p = 0.99}'
     ),
     LeverChange("fp16", "quantize", 'grid.families.0.format={kind = "fp16"}'),
+    LeverChange("fp32", "quantize", 'grid.families.0.format={kind = "fp32"}'),
     LeverChange("min_elements", "quantize", "grid.families.0.min_elements=600"),
     LeverChange("lzma", "pack", 'pack.codec={kind = "lzma"}'),
     LeverChange("zstd", "pack", 'pack.codec={kind = "zstd"}'),

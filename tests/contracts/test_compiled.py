@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 import torch
-from toy import model_config
 
 from mulligan.model.gpt import GPT
+from toy import model_config
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler, and there is no g++ here")

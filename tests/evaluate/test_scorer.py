@@ -23,7 +23,8 @@ def test_every_window_runs_once_and_no_batch_exceeds_the_limits(lengths, context
     for batch in batches:
         longest = (windows.stop - windows.start)[batch].max()
         assert len(batch) == 1 or len(batch) * longest <= scorer.BATCH_TOKENS
-        assert len(batch) == 1 or len(batch) * longest * vocab_size <= scorer.BATCH_LOGITS
+        scored = longest - (windows.first - windows.start)[batch].min()
+        assert len(batch) == 1 or len(batch) * scored * vocab_size <= scorer.BATCH_LOGITS
         shortest = (windows.stop - windows.start)[batch].min()
         assert shortest >= 0.8 * longest - 8
 
@@ -37,3 +38,10 @@ def test_little_is_run_in_vain_on_a_long_stream(stride):
     assert len(batches) <= len(windows.start) / rows + 3
     head = sum(len(b) * ((windows.stop - windows.start)[b].max() - (windows.first - windows.start)[b].min()) for b in batches)
     assert head <= 1.3 * 100_000
+
+
+def test_a_large_vocabulary_does_not_empty_the_batches_of_sliding_windows():
+    """Only the counted positions have logits."""
+    windows = cover(np.array([0]), np.array([100_000]), 1024, 64)
+    rows = scorer.BATCH_TOKENS // 1024
+    assert len(list(scorer._batches(windows, 8192))) <= len(windows.start) / rows + 3

@@ -308,6 +308,29 @@ def test_a_corpus_of_another_vocabulary_is_refused(corpus):
     assert "--set model.vocab_size=260" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("skip_weights", None, r"skip_weights is absent, and \(1, 16\) in the network"),
+        ("skip_weights", torch.ones(3, 3), r"skip_weights is \(3, 3\), and \(1, 16\) in the network"),
+        ("surplus", torch.ones(2), r"surplus is \(2,\), and absent in the network"),
+    ],
+)
+def test_weights_of_another_network_than_they_say_are_refused(corpus, name, value, said):
+    weights = weights_of(network())
+    tensors = {key: tensor for key, tensor in {**weights.tensors, name: value}.items() if tensor is not None}
+    with pytest.raises(ValueError, match=said):
+        score(corpus, FLAT, weights=replace(weights, tensors=tensors))
+
+
+def test_a_network_that_the_weights_do_not_bear_out_is_never_built(corpus):
+    weights = weights_of(network())
+    with pytest.raises(ValueError, match="are not those of the network"):
+        score(corpus, FLAT, weights=replace(weights, model={**weights.model, "model_dim": 4_000_000}))
+    with pytest.raises(ValueError, match=r"model\.num_layer: unknown key"):
+        score(corpus, FLAT, weights=replace(weights, model={**weights.model, "num_layer": 3}))
+
+
 @pytest.mark.parametrize("count", [len(TEXTS) + 1, 10**9, 0, -1])
 def test_a_number_of_documents_that_the_split_lacks_is_refused(corpus, count):
     with pytest.raises(ValueError, match=f"validation_documents = {count}, and the validation split has 7. Give 1 to 7"):

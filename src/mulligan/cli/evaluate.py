@@ -9,7 +9,11 @@ from cyclopts import Parameter
 from mulligan.cli.setting import AsJson, Device, Set, Threads
 
 if TYPE_CHECKING:
+    from mulligan.core.execution import Execution
     from mulligan.evaluate.config import EvaluateConfig
+    from mulligan.store.stage_call import OutsideInput
+    from mulligan.values.corpus import Corpus
+    from mulligan.values.weights import Weights
 
 CONTEXT_LEN, STRIDE = 1024, 64
 
@@ -37,8 +41,6 @@ def evaluate(
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json, show_progress
     from mulligan.engine.stage_runner import read_weights
-    from mulligan.evaluate import stage
-    from mulligan.flow import evaluate_call
     from mulligan.pack.budget import BUDGET_BYTES
     from mulligan.reading import artifact_bytes
     from mulligan.store.stage_call import OutsideInput
@@ -51,20 +53,9 @@ def evaluate(
         raise ValueError(f"{artifact_or_weights}: no such file. Give an artifact.bin or a weights file (.safetensors).")
     weights, corpus = read_weights(artifact_or_weights), Corpus.load(data)
     inputs = OutsideInput("weights", sha256_of(artifact_or_weights)), OutsideInput("corpus", corpus.digest)
-    readings: list[dict[str, Any]] = []
-    stages: list[dict[str, Any]] = []
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
-        for i, window in enumerate(config.windows):
-            began = time.monotonic()
-            scored = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
-            readings.append({"point": _point(weights.record), **scored.summary})
-            key = evaluate_call(config, i, validation_documents, *inputs).key
-            stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
-            if scores is not None:
-                folder = scores / f"{i}-{window.kind}"
-                folder.mkdir(parents=True)
-                scored.save(folder)
+        readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores)
     result = {
         "recipe": recipe,
         "seed": None,
@@ -80,6 +71,33 @@ def evaluate(
 
         print_readings(f"{artifact_or_weights} on {data}", readings)
     return 0
+
+
+def _score(
+    config: "EvaluateConfig",
+    validation_documents: int | None,
+    weights: "Weights",
+    corpus: "Corpus",
+    inputs: tuple["OutsideInput", "OutsideInput"],
+    execution: "Execution",
+    folder: Path | None,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the readings and the stages; each reading's scores go to a folder of their own below `folder`."""
+    from mulligan.evaluate import stage
+    from mulligan.flow import evaluate_call
+
+    readings: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
+    for i, window in enumerate(config.windows):
+        began = time.monotonic()
+        scored = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
+        readings.append({"point": _point(weights.record), **scored.summary})
+        key = evaluate_call(config, i, validation_documents, *inputs).key
+        stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
+        if folder is not None:
+            (folder / f"{i}-{window.kind}").mkdir(parents=True)
+            scored.save(folder / f"{i}-{window.kind}")
+    return readings, stages
 
 
 def _point(record: dict[str, Any]) -> str:

@@ -51,12 +51,13 @@ def _batches(windows: Windows, vocab_size: int) -> Iterator[IntArray]:
     """Yield the numbers of windows that run together, longest first: alike in length, and in how many they count."""
     length, counted = windows.stop - windows.start, windows.stop - windows.first
     order = np.lexsort((counted, length))[::-1]
-    most = min(BATCH_TOKENS, max(1, BATCH_LOGITS // vocab_size))
     begin = 0
     while begin < len(order):
         longest, like = length[order[begin]], counted[order[begin]]
-        batch = order[begin : begin + max(1, most // int(longest))]
+        batch = order[begin : begin + max(1, BATCH_TOKENS // int(longest))]
         alike = (length[batch] >= 0.8 * longest - 8) & (np.abs(counted[batch] - like) <= 0.25 * like + 8)
         batch = batch[: len(batch) if alike.all() else int(alike.argmin())]
+        scored = int(longest - (windows.first - windows.start)[batch].min())
+        batch = batch[: max(1, BATCH_LOGITS // (vocab_size * scored))]
         yield batch
         begin += len(batch)

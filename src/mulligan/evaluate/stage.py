@@ -4,7 +4,9 @@ A lever of this stage may touch the context that each token sees; not which byte
 """
 
 import numpy as np
+import torch
 
+from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat
@@ -81,16 +83,29 @@ def run(
 
 
 def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
-    """Return a fresh network with `weights`, in evaluation mode, on the device."""
-    config = ModelConfig.model_validate(weights.model)
+    """Return a fresh network with `weights`, in evaluation mode, on the device; ValueError when they do not fit."""
+    config = parse_config(ModelConfig, weights.model, "model")
     if config.vocab_size != corpus.vocab_size:
         raise ValueError(
             f"The network has vocab_size = {config.vocab_size} and the corpus {corpus.folder} {corpus.vocab_size} pieces. "
             f"Use the corpus that the network was trained on, or train with --set model.vocab_size={corpus.vocab_size}."
         )
+    with torch.device("meta"):  # shapes alone: nothing is allocated for a config that the tensors do not bear out
+        expected = {name: parameter.shape for name, parameter in GPT(config, seed=0).named_parameters()}
+    found = {name: tensor.shape for name, tensor in weights.tensors.items()}
+    if found != expected:
+        differing = sorted(name for name in {**found, **expected} if found.get(name) != expected.get(name))
+        raise ValueError(
+            f"The weights are not those of the network that is written beside them: {differing[0]} is "
+            f"{_shape(found.get(differing[0]))}, and {_shape(expected.get(differing[0]))} in the network. Make the file again."
+        )
     model = GPT(config, seed=0)
     model.load_state_dict(weights.tensors)
     return model.to(execution.device).eval()
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "absent" if shape is None else str(tuple(shape))
 
 
 def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:

@@ -21,17 +21,23 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.model_dim, config.model_dim, bias=False)
         self.q_gain = nn.Parameter(torch.full((config.num_heads,), config.qk_gain_init))
 
-    def forward(self, x: torch.Tensor, rotation: Rotation, scale: torch.Tensor) -> torch.Tensor:
-        """Return `scale` (model_dim,) times the attention over each position and all earlier ones; x is normalised."""
+    def forward(self, x: torch.Tensor, rotation: Rotation, scale: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Return `scale` (model_dim,) times the attention of positions `first` on to themselves and all earlier ones.
+
+        x (B, T, model_dim) is normalised.
+        """
         batch, seq_len, dim = x.shape
         cos, sin = (table.to(x.dtype) for table in rotation)
-        q = self._heads(self.c_q(x), self.num_heads)
+        q = self._heads(self.c_q(x[:, first:]), self.num_heads)
         k = self._heads(self.c_k(x), self.num_kv_heads)
         v = self._heads(self.c_v(x), self.num_kv_heads)
-        q = rotate(F.rms_norm(q, (self.head_dim,)), cos, sin) * self.q_gain.to(x.dtype)[:, None, None]
+        q = rotate(F.rms_norm(q, (self.head_dim,)), cos[first:], sin[first:]) * self.q_gain.to(x.dtype)[:, None, None]
         k = rotate(F.rms_norm(k, (self.head_dim,)), cos, sin)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.num_kv_heads != self.num_heads)
-        return scaled_linear(y.transpose(1, 2).reshape(batch, seq_len, dim), self.proj.weight, scale, fold=self.training)
+        rows = seq_len - first
+        seen = torch.ones(rows, seq_len, dtype=torch.bool, device=x.device).tril(first) if first else None
+        grouped = self.num_kv_heads != self.num_heads
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None, enable_gqa=grouped)
+        return scaled_linear(y.transpose(1, 2).reshape(batch, rows, dim), self.proj.weight, scale, fold=self.training)
 
     def _heads(self, x: torch.Tensor, num_heads: int) -> torch.Tensor:
         """Return (B, T, num_heads x head_dim) as (B, num_heads, T, head_dim)."""

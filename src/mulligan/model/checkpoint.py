@@ -7,43 +7,31 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mulligan.model.config import ModelConfig
+from mulligan.model.config import ModelConfig, TiedEmbedding, UntiedEmbedding
 from mulligan.model.gpt import GPT
 from mulligan.values.weights import Weights
 
-FITS = {
-    "tok_emb.weight": "model.vocab_size, model.model_dim",
-    "attn.c_k.weight": "model.num_kv_heads",
-    "attn.c_v.weight": "model.num_kv_heads",
-    "attn.q_gain": "model.num_heads",
-    "mlp.fc.weight": "model.feed_forward.mult",
-    "mlp.proj.weight": "model.feed_forward.mult",
-    "skip_weights": "model.num_layers",
-    "lm_head.weight": "model.embedding.kind",
-}
 SHOWN = 4
+Shapes = dict[str, tuple[int, ...]]
 
 
 def read_checkpoint(path: Path, model: ModelConfig) -> Weights:
     """Return the float32 weights in a state dict (.pt with `weights_only=True`, or .safetensors).
 
-    ValueError when names or shapes are not those of `model`; it says which fields of the recipe would fit.
+    ValueError when names, shapes or values are not those of `model`; where another network would fit, it says which.
     """
     tensors = _strip(_read(path))
-    expected = {name: parameter.shape for name, parameter in GPT(model, seed=0).named_parameters()}
-    missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    shapes = [
-        f"{name} is {tuple(tensors[name].shape)} in the file and {tuple(shape)} in the recipe ({_field(name)})"
-        for name, shape in expected.items()
-        if name in tensors and tensors[name].shape != shape
-    ]
-    problems = [
-        *([f"missing: {_some(missing)} ({_field(missing[0])})"] if missing else []),
-        *([f"unexpected: {_some(unexpected)} ({_field(unexpected[0])})"] if unexpected else []),
-        *shapes[:SHOWN],
-    ]
-    if problems:
-        raise ValueError(f"{path} does not fit the recipe's network: {'; '.join(problems)}. Change the recipe with --set.")
+    found, expected = {name: tuple(tensor.shape) for name, tensor in tensors.items()}, _shapes(model)
+    if found != expected:
+        differences = "; ".join(_differences(found, expected))
+        raise ValueError(f"{path} does not fit the recipe's network: {differences}. {_advice(found, model)}")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise ValueError(
+                f"{path}: {name} is {tensor.dtype}, and weights are floating-point. Export them before quantization."
+            )
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path}: {name} holds NaN or infinite values; the training diverged. Take an earlier checkpoint.")
     weights = {name: tensors[name].detach().to("cpu", torch.float32).contiguous() for name in expected}
     return Weights(weights, model.canonical(), {"kind": "imported"})
 
@@ -55,17 +43,16 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error}).") from None
-    except Exception as error:  # torch.load raises whatever the damaged or unsafe file provokes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception:  # torch.load raises whatever the file provokes, and then advises to read it unsafely
         raise ValueError(
-            f"{path}: not a checkpoint that can be read without executing it ({reason}). Save the bare state dict with "
-            "torch.save(model.state_dict(), ...) or as safetensors."
+            f"{path}: cannot be read without executing it: damaged, or more than tensors in plain containers. Save the bare "
+            "state dict with torch.save(model.state_dict(), ...) or as safetensors."
         ) from None
     while isinstance(found, dict) and len(nested := [v for v in found.values() if isinstance(v, dict)]) == 1:
         found = nested[0]  # {"model": state_dict, "step": ...}
     if not isinstance(found, dict) or not found or not all(isinstance(v, torch.Tensor) for v in found.values()):
         raise ValueError(f"{path}: holds no state dict of tensors by name. Save model.state_dict().")
-    return found
+    return {str(name): tensor for name, tensor in found.items()}
 
 
 def _strip(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -78,11 +65,61 @@ def _strip(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return stripped
 
 
-def _field(name: str) -> str:
-    fields = [field for suffix, field in FITS.items() if name.endswith(suffix)]
-    return fields[0] if fields else "model.num_layers, model.model_dim"
+def _shapes(model: ModelConfig) -> Shapes:
+    with torch.device("meta"):
+        return {name: tuple(parameter.shape) for name, parameter in GPT(model, seed=0).named_parameters()}
+
+
+def _differences(found: Shapes, expected: Shapes) -> list[str]:
+    """Return what is missing, what is unexpected, and which shapes differ, each cut after a few names."""
+    missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    misshaped = [
+        f"{name} is {found[name]} in the file and {shape} in the recipe"
+        for name, shape in expected.items()
+        if found.get(name, shape) != shape
+    ]
+    lists = [f"{what}: {_some(names)}" for what, names in (("missing", missing), ("unexpected", unexpected)) if names]
+    return [*lists, *misshaped[:SHOWN]]
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def _advice(found: Shapes, model: ModelConfig) -> str:
+    """Return the changes to the recipe with which the file fits, read off its shapes."""
+    try:
+        fitting = _fitting(found, model)
+        if _shapes(fitting) == found:
+            return f"It fits with {' '.join(_changes(model, fitting))}."
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+        pass  # shapes of no baseline network
+    return "No baseline network has these tensors; only the starter script's network can be read."
+
+
+def _fitting(found: Shapes, model: ModelConfig) -> ModelConfig:
+    vocab_size, model_dim = found["tok_emb.weight"]
+    num_heads = found["blocks.0.attn.q_gain"][0]
+    tied = model.embedding if isinstance(model.embedding, TiedEmbedding) else TiedEmbedding(kind="tied", init_std=0.005)
+    return model.replace(
+        vocab_size=vocab_size,
+        num_layers=len({name.split(".")[1] for name in found if name.startswith("blocks.")}),
+        model_dim=model_dim,
+        num_heads=num_heads,
+        num_kv_heads=found["blocks.0.attn.c_k.weight"][0] * num_heads // model_dim,
+        feed_forward=model.feed_forward.replace(mult=found["blocks.0.mlp.fc.weight"][0] // model_dim),
+        embedding=UntiedEmbedding(kind="untied") if "lm_head.weight" in found else tied,
+    )
+
+
+def _changes(model: ModelConfig, fitting: ModelConfig) -> list[str]:
+    """Return one --set per field in which the two networks differ."""
+    plain = ("vocab_size", "num_layers", "model_dim", "num_heads", "num_kv_heads")
+    changes = [f"model.{name}={getattr(fitting, name)}" for name in plain if getattr(fitting, name) != getattr(model, name)]
+    if fitting.feed_forward != model.feed_forward:
+        changes.append(f"model.feed_forward.mult={fitting.feed_forward.mult}")
+    if fitting.embedding != model.embedding:
+        kind = 'kind="untied"' if isinstance(fitting.embedding, UntiedEmbedding) else 'kind="tied", init_std=0.005'
+        changes.append(f"'model.embedding={{{kind}}}'")
+    return [f"--set {change}" for change in changes]

@@ -34,6 +34,8 @@ class GPT(nn.Module):
     @torch.no_grad()
     def _initialise(self, seed: int) -> None:
         """Draw the tables and matrices; gains, scales and mixes keep the constants that they were made with."""
+        if self.tok_emb.weight.is_meta:  # asked for its shapes alone
+            return
         embedding = self.config.embedding
         for name, parameter in self.named_parameters():
             generator = torch.Generator().manual_seed(stream_seed(seed, "init", name))
@@ -46,8 +48,11 @@ class GPT(nn.Module):
                 bound = 1.0 / math.sqrt(parameter.size(1))  # kaiming uniform with a = sqrt(5), torch's default
                 parameter.uniform_(-bound, bound, generator=generator)
 
-    def hidden(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the final normalised stream (B, T, model_dim) of tokens (B, T)."""
+    def hidden(self, tokens: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Return the final normalised stream (B, T - first, model_dim) of tokens (B, T), from position `first` on.
+
+        The last block runs from `first` on alone: nobody reads what it would make of earlier positions.
+        """
         x = rms_norm(self.tok_emb(tokens))
         angles = rotation(self.config.positions, self.config.head_dim, tokens.size(1), tokens.device)
         x0 = x
@@ -55,7 +60,7 @@ class GPT(nn.Module):
         for i, block in enumerate(self.blocks):
             if i >= self.num_encoder_layers and skips:
                 x = x + self.skip_weights[i - self.num_encoder_layers].to(x.dtype) * skips.pop()
-            x = block(x, x0, angles)
+            x = block(x, x0, angles, first if i + 1 == self.config.num_layers else 0)
             if i < self.num_encoder_layers:
                 skips.append(x)
         return rms_norm(x)
@@ -71,7 +76,7 @@ class GPT(nn.Module):
 
         Positions before `scored_from` are read as context; no logits are computed for them.
         """
-        logits = self.logits(self.hidden(tokens)[:, scored_from:])
+        logits = self.logits(self.hidden(tokens, scored_from))
         wanted = targets[:, scored_from:]
         nats = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
         return nats.view(wanted.shape)

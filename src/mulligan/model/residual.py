@@ -21,11 +21,11 @@ class Block(nn.Module):
         self.mlp_scale = nn.Parameter(torch.ones(config.model_dim))
         self.resid_mix = nn.Parameter(torch.stack((torch.ones(config.model_dim), torch.zeros(config.model_dim))))
 
-    def forward(self, x: torch.Tensor, x0: torch.Tensor, rotation: Rotation) -> torch.Tensor:
-        """Return the stream after the block; x0 (B, T, model_dim) is the normalised embedding."""
+    def forward(self, x: torch.Tensor, x0: torch.Tensor, rotation: Rotation, first: int = 0) -> torch.Tensor:
+        """Return the stream after the block, positions `first` on; x0 (B, T, model_dim) is the normalised embedding."""
         mix = self.resid_mix.to(x.dtype)
         x = mix[0] * x + mix[1] * x0
-        x = x + self.attn(rms_norm(x), rotation, self.attn_scale)
+        x = x[:, first:] + self.attn(rms_norm(x), rotation, self.attn_scale, first)
         out: torch.Tensor = x + self.mlp(rms_norm(x), self.mlp_scale)
         return out
 

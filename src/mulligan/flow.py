@@ -103,7 +103,9 @@ def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outsi
     num_documents = recipe.data.validation_documents
     call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call)
     settings = {"point": point, "windows": recipe.evaluate.windows[i], "validation_documents": num_documents}
-    name = f"{recipe.evaluate.windows[i].kind} {point}"
+    windows = recipe.evaluate.windows[i]
+    alike = sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
+    name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}" if alike else "")
     return Job(name, call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
 
 

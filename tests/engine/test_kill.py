@@ -42,11 +42,11 @@ main()
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    """The arguments of a toy run but for the store; cuts every step or so."""
+    """The arguments of a toy run but for the store; cuts after every step."""
     folder = tmp_path_factory.mktemp("toy")
     write_corpus(folder / "corpus")
     (folder / "toy.toml").write_text(to_toml(parse_config(Recipe, recipe_data(), "")))
-    return ["run", str(folder / "toy.toml"), "--data", str(folder / "corpus"), "--threads", "1", "--segment-seconds", "0.01"]
+    return ["run", str(folder / "toy.toml"), "--data", str(folder / "corpus"), "--threads", "1", "--segment-seconds", "0.000001"]
 
 
 def mulligan(*arguments):
@@ -83,6 +83,24 @@ def test_a_killed_run_goes_on_to_the_same_digests(command, undisturbed, tmp_path
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert make_app()([*command, "--store", str(store)], exit_on_error=False) == 0
     assert digests(store) == undisturbed
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        '{kind = "ema", decay = 0.8}',
+        '{kind = "swa", start = {kind = "at-step", step = 3}, every_steps = 1}',
+        '{kind = "lawa", num_snapshots = 3, every_steps = 1}',
+    ],
+)
+def test_a_run_killed_inside_an_averages_window_goes_on_to_the_same_digests(command, tmp_path, average):
+    arguments = [*command, "--set", f"average={average}"]
+    for store in ("whole", "cut"):
+        if store == "cut":
+            line = [sys.executable, "-c", RUN, *arguments, "--store", str(tmp_path / store), "8", "after", "observe"]
+            assert subprocess.run(line, capture_output=True, check=False).returncode == -signal.SIGKILL
+        assert make_app()([*arguments, "--store", str(tmp_path / store)], exit_on_error=False) == 0
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
 def test_an_interrupted_run_ends_with_code_130_and_goes_on(command, undisturbed, tmp_path):

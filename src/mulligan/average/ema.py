@@ -14,7 +14,7 @@ import torch
 from mulligan.average.config import Ema
 from mulligan.core.canonical import Json
 from mulligan.numerics.trigger import Moment
-from mulligan.values.observer import Observation
+from mulligan.values.observer import Observation, on_device_of
 
 
 class EmaObserver:
@@ -32,6 +32,7 @@ class EmaObserver:
     def observe(self, moment: Moment, weights: Mapping[str, torch.Tensor]) -> None:
         """Move the average by 1 - decay of its distance to the weights."""
         with torch.no_grad():
+            self.shadow = on_device_of(weights, self.shadow)
             current = [weight.detach().float() for weight in weights.values()]
             torch._foreach_lerp_(list(self.shadow.values()), current, 1.0 - self.config.decay)
         self.last_step = moment.step

@@ -14,7 +14,7 @@ import torch
 
 from mulligan.average.config import Lawa
 from mulligan.numerics.trigger import Moment
-from mulligan.values.observer import Observation
+from mulligan.values.observer import Observation, on_device_of
 
 
 class LawaObserver:
@@ -30,8 +30,9 @@ class LawaObserver:
     def observe(self, moment: Moment, weights: Mapping[str, torch.Tensor]) -> None:
         """Take a snapshot when the step count is a multiple of `every_steps`."""
         if moment.step % self.config.every_steps == 0:
+            kept = [(step, on_device_of(weights, snapshot)) for step, snapshot in self.queue]
             snapshot = {name: weight.detach().float().clone() for name, weight in weights.items()}
-            self.queue.append((moment.step, snapshot))
+            self.queue = deque([*kept, (moment.step, snapshot)], self.config.num_snapshots)
 
     def observation(self) -> Observation:
         """Return the snapshots in the queue as `step/name`, oldest first."""

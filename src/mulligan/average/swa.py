@@ -14,7 +14,7 @@ import torch
 from mulligan.average.config import Swa
 from mulligan.core.canonical import Json
 from mulligan.numerics.trigger import Moment
-from mulligan.values.observer import Observation
+from mulligan.values.observer import Observation, on_device_of
 
 
 class SwaObserver:
@@ -45,6 +45,7 @@ class SwaObserver:
             self.mean = {name: torch.zeros_like(weight, dtype=torch.float32) for name, weight in weights.items()}
             self.record["first_step"] = moment.step
         with torch.no_grad():
+            self.mean = on_device_of(weights, self.mean)
             snapshot = [weight.detach().float() for weight in weights.values()]
             torch._foreach_lerp_(list(self.mean.values()), snapshot, 1.0 / num_snapshots)
         self.record.update(num_snapshots=num_snapshots, last_step=moment.step)

@@ -123,14 +123,15 @@ def _config(
         raise ValueError("--set changes a recipe; give --recipe too.")
     if recipe is not None:
         loaded = load_recipe(recipe, changes)
-        validation_documents = validation_documents or loaded.data.validation_documents
+        if validation_documents is None:
+            validation_documents = loaded.data.validation_documents
         base = {"precision": loaded.evaluate.precision, "bytes": loaded.evaluate.bytes}
         if windows is None and context_len is None and stride is None:
             return loaded.evaluate, validation_documents
     kind = windows or ("flat" if stride is None else "sliding")
     if kind == "flat" and stride is not None:
         raise ValueError("--stride does not apply to flat windows: they stand side by side. Use --windows sliding.")
-    window: dict[str, Any] = {"kind": kind, "context_len": context_len or CONTEXT_LEN}
+    window: dict[str, Any] = {"kind": kind, "context_len": CONTEXT_LEN if context_len is None else context_len}
     if kind != "flat":
-        window["stride"] = stride or STRIDE
+        window["stride"] = STRIDE if stride is None else stride
     return parse_config(EvaluateConfig, {**base, "windows": [window]}, "evaluate"), validation_documents

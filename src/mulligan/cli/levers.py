@@ -19,7 +19,7 @@ def levers(name: str | None = None, /, *, json: AsJson = False) -> int:
         out.print("next       mulligan levers NAME")
     else:
         for card in cards:
-            out.print(f"[bold]{card.stage}/{card.name}[/bold]  {card.title}")
+            out.print(f"{card.stage}/{card.name}  {card.title}")
             for heading, text in card.headings.items():
                 out.print(f"  {heading:<16} {text}")
     return 0

@@ -1,6 +1,7 @@
 """Arguments that several commands share, and what they mean for execution; none of them bears identity but `--set`."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -34,12 +35,20 @@ def make_execution(
     """Return how to run; sets torch's thread count. ValueError when there is no such device. Imports torch."""
     import torch
 
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    if threads is not None and threads < 1:
+        raise ValueError(f"--threads {threads}: give 1 or more.")
+    if segment_seconds <= 0:
+        raise ValueError(f"--segment-seconds {segment_seconds}: give more than 0.")
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
+        raise ValueError(f"--device {device}: unknown. Allowed: auto, cpu, cuda, cuda:N.")
+    torch.set_num_threads(threads or _num_cores())
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: this torch ({torch.__version__}) finds no CUDA device. Use --device cpu.")
-    try:
-        return Execution(str(torch.device(device)), compile_network, segment_seconds, progress)
-    except RuntimeError:
-        raise ValueError(f"--device {device}: unknown. Allowed: auto, cpu, cuda, cuda:N.") from None
+    return Execution(device, compile_network, segment_seconds, progress)
+
+
+def _num_cores() -> int:
+    """Return the cores that this process may use (all of them where the system does not say)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from rich.table import Table
 from mulligan.core.execution import Progress as Report
 
 PLAIN_WIDTH = 150
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)
 PLAIN_LINE_SECONDS = 10.0
 

@@ -21,7 +21,7 @@ def lever_field(default: Any, *, off: Any, **constraints: Any) -> Any:
 
 
 class FrozenConfig(BaseModel):
-    """An immutable config: keyword-only, unknown keys refused, no silent coercion of strings to numbers."""
+    """An immutable config: keyword-only, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 

@@ -1,6 +1,6 @@
 """The errors that a command turns into an exit code; everything a user can mend is a ValueError.
 
-ValueError          2  usage, configuration, data handed in
+ValueError, OSError 2  usage, configuration, data handed in
 OverBudgetError     3  the artifact does not fit
 StoreCorruptError   4  stored bytes are not those that were written
 DivergedError       5  the loss became NaN or infinite
@@ -26,5 +26,5 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (DivergedError, 5),
     (KeyboardInterrupt, 130),
     (ValueError, 2),
-    (FileNotFoundError, 2),
+    (OSError, 2),
 )

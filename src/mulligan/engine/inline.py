@@ -20,13 +20,13 @@ class Done:
 
 
 def missing_jobs(jobs: Sequence[Job], store: Store) -> set[str]:
-    """Return the names of the jobs that must run: missing, and wanted or read by one that must run."""
+    """Return the keys of the jobs that must run: missing, and wanted or read by one that must run."""
     must_run: set[str] = set()
     read: set[str] = set()
     for job in reversed(jobs):
-        if not store.has(job.call) and (job.wanted or job.name in read):
-            must_run.add(job.name)
-            read |= {source.name for source in job.sources.values() if isinstance(source, Job)}
+        if not store.has(job.call) and (job.wanted or job.call.key in read):
+            must_run.add(job.call.key)
+            read |= {source.call.key for source in job.sources.values() if isinstance(source, Job)}
     return must_run
 
 
@@ -36,7 +36,7 @@ def run_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> list[Do
     done = []
     for job in jobs:
         began = time.monotonic()
-        if job.name in must_run:
+        if job.call.key in must_run:
             with store.lock(job.call):
                 if not store.has(job.call):  # else another process made it while we waited
                     run_job(job, store, execution)

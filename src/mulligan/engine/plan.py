@@ -36,7 +36,7 @@ def plan_jobs(jobs: Sequence[Job], store: Store, segment_seconds: float) -> list
 
 
 def _plan(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], segment_seconds: float) -> Planned:
-    if job.name not in must_run:
+    if job.call.key not in must_run:
         hit = store.has(job.call)
         return Planned(job, "hit" if hit else "not needed", "stored" if hit else "nothing that is missing reads it", 0.0)
     if job.call.stage in ("train", "observe"):
@@ -50,7 +50,7 @@ def _plan_training(
     job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], segment_seconds: float
 ) -> Planned:
     assert job.trajectory is not None
-    if job.call.stage == "observe" and "train" in must_run:
+    if job.call.stage == "observe" and job.trajectory.state_call().key in must_run:
         return Planned(job, "miss", "recorded while training", 0.0)
     alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
     train = job.trajectory.train

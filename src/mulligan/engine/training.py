@@ -20,7 +20,13 @@ WARM_UP_STEPS = 3
 def run_trajectory(trajectory: Trajectory, corpus_folder: Path, store: Store, execution: Execution) -> None:
     """Train to the end of the budget, publishing the state and the observation at every cut and at the end."""
     observer = make_observer(trajectory.observed) if trajectory.observed else None
-    stream = Corpus.load(corpus_folder).tokens("train")
+    corpus = Corpus.load(corpus_folder)
+    if corpus.vocab_size != trajectory.model.vocab_size:
+        raise ValueError(
+            f"The corpus has {corpus.vocab_size} pieces and the network vocab_size = {trajectory.model.vocab_size}. "
+            f"Give --set model.vocab_size={corpus.vocab_size}, or another corpus."
+        )
+    stream = corpus.tokens("train")
     observers = [observer] if observer else []
     trainer = Trainer(trajectory.train, trajectory.model, stream, trajectory.seed, execution, observers)
     _begin_or_resume(trainer, observer, trajectory, store, execution)
@@ -77,5 +83,7 @@ def _publish(
     replayed = store.has(state_call)
     entry = store.publish(state_call, trainer.state().save, provenance)
     if observer is not None:
+        if replayed and cut is not None and not entry.reproduced:
+            return  # what was seen on another path is no observation of the stored state
         stamp: dict[str, Json] = {"replay_reproduced_the_state": entry.reproduced} if replayed else {}
         store.publish(trajectory.observe_call(cut), observer.observation().save, {**provenance, **stamp})

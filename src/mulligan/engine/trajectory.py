@@ -44,7 +44,8 @@ class Trajectory:
     def state_call(self, cut: Cut = None) -> StageCall:
         """Return the call of the state at `cut`."""
         if isinstance(self.train.budget, SecondsBudget):
-            stretches = self._history.until_seconds(cut)
+            seen = self.observed.canonical() if self.observed else None  # so that raw and averaged are of one training
+            stretches: list[Json] = [*self._history.until_seconds(cut), ["observed", seen]]
         else:
             stretches = self._history.until_step(int(cut) if cut is not None else self.train.num_steps or 0)
         return StageCall("train", TRAIN_VERSION, {**self._fixed, "history": stretches}, (self.corpus,), self.seed)

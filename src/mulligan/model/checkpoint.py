@@ -48,8 +48,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: cannot be read without executing it: damaged, or more than tensors in plain containers. Save the bare "
             "state dict with torch.save(model.state_dict(), ...) or as safetensors."
         ) from None
-    while isinstance(found, dict) and len(nested := [v for v in found.values() if isinstance(v, dict)]) == 1:
-        found = nested[0]  # {"model": state_dict, "step": ...}
+    for _ in range(3):
+        nested = [value for value in found.values() if isinstance(value, dict)] if isinstance(found, dict) else []
+        found = nested[0] if len(nested) == 1 else found  # {"model": state_dict, "step": ...}
     if not isinstance(found, dict) or not found or not all(isinstance(v, torch.Tensor) for v in found.values()):
         raise ValueError(f"{path}: holds no state dict of tensors by name. Save model.state_dict().")
     return {str(name): tensor for name, tensor in found.items()}

@@ -56,6 +56,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root).resolve()
+        if self.root.exists() and not self.root.is_dir():
+            raise ValueError(f"--store {root} is a file. Give a folder, or a path where one can be made.")
         self._verified: set[str] = set()
 
     def folder(self, key: str) -> Path:
@@ -100,6 +102,7 @@ class Store:
             if not (final / MANIFEST).is_file():
                 raise
             first = self._entry(call.key)
+            _check(first, contents=True)
             if first.digest != manifest["digest"]:
                 self._record_rerun(call.key, first.digest, manifest)
             return replace(first, reproduced=first.digest == manifest["digest"])

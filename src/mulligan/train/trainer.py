@@ -51,6 +51,7 @@ class Trainer:
         self.batches = SequentialBatches(config, stream, seed)
         self.step = 0
         self.elapsed_seconds = 0.0
+        self._clock_zero = 0.0
         self._rows: dict[str, list[Any]] = {name: [] for name in METRICS}
         self._checked = 0
 
@@ -71,14 +72,12 @@ class Trainer:
 
         DivergedError when a loss is NaN or infinite: the weights in memory are then worthless.
         """
-        began, spent = time.monotonic(), self.elapsed_seconds
+        began = time.monotonic()
+        self._clock_zero = began - self.elapsed_seconds
         while not self.finished and (until_step is None or self.step < until_step):
             self._one_step()
             if self.step % CHECK_EVERY_STEPS == 0:
                 self._check()
-            if isinstance(self.config.budget, SecondsBudget):
-                self._synchronize()
-            self.elapsed_seconds = spent + time.monotonic() - began
             if for_seconds is not None and time.monotonic() - began >= for_seconds:
                 break
         self._check()
@@ -98,6 +97,9 @@ class Trainer:
         self.step += 1
         for name, value in zip(METRICS, (loss, moment.lr_scale, momentum, norm), strict=True):
             self._rows[name].append(value)
+        if isinstance(self.config.budget, SecondsBudget):
+            self._synchronize()
+        self.elapsed_seconds = time.monotonic() - self._clock_zero
         after: Moment = self.schedule.after(moment, self.elapsed_seconds)
         for observer in self.observers:
             observer.observe(after, self.weights)
@@ -145,6 +147,11 @@ class Trainer:
     def state(self) -> TrainState:
         """Return the state after `step` steps; it shares the tensors in memory, so save it before training on."""
         self._check()
+        broken = [name for name, weight in self.weights.items() if not bool(weight.isfinite().all())]
+        if broken:
+            raise DivergedError(
+                f"{broken[0]} is not finite after step {self.step}. The states before it are kept. Lower the learning rates."
+            )
         metrics = {name: np.array(self._rows[name], dtype) for name, dtype in METRICS.items()}
         clocked = isinstance(self.config.budget, SecondsBudget)
         return TrainState(

@@ -3,6 +3,7 @@
 Train calls an observer after every step and never asks what it is; the average stage says what its observers record.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,14 @@ class Observation:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        import json
-
         record = json.loads((folder / "summary.json").read_text("utf-8"))
         return cls(load_file(folder / "observation.safetensors"), record)
+
+
+def on_device_of(weights: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return what was kept in the order of `weights` and on their device: a file holds it sorted, and on the CPU."""
+    assert kept.keys() == weights.keys()
+    return {name: kept[name].to(weight.device) for name, weight in weights.items()}
 
 
 class Observer(Protocol):

@@ -44,7 +44,9 @@ class Weights:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
             described = json.loads(metadata["mulligan"])
-            return cls(load_file(path), described["model"], described["record"])
+            return cls(
+                {name: tensor.float() for name, tensor in load_file(path).items()}, described["model"], described["record"]
+            )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path}: not a weights file of ours ({error}). Make one with `mulligan import-checkpoint`, or take "

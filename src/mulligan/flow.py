@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mulligan.average.config import VERSION as AVERAGE
-from mulligan.average.config import Last, Observed, TightSwa
+from mulligan.average.config import Ema, Last, Observed, Swa, TightSwa
 from mulligan.average.tight_swa import as_swa
 from mulligan.core.canonical import Json, digest
 from mulligan.data.config import VERSION as DATA
@@ -16,6 +16,7 @@ from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
 from mulligan.evaluate.config import EvaluateConfig
+from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
 from mulligan.recipe import Recipe
@@ -122,10 +123,21 @@ def evaluate_call(
 
 
 def resolved_average(recipe: Recipe) -> Observed | None:
-    """Return what an observer must record, its trigger resolved to a step where the budget counts steps."""
+    """Return what an observer must record, its trigger resolved to a step where the budget counts steps.
+
+    ValueError when no snapshot would enter it: better said before the training than after.
+    """
     average = as_swa(recipe.average) if isinstance(recipe.average, TightSwa) else recipe.average
     if isinstance(average, Last):
         return None
-    if average.kind == "swa":
-        return average.replace(start=Schedule(recipe.train).resolve(average.start))
+    if isinstance(average, Swa):
+        average = average.replace(start=Schedule(recipe.train).resolve(average.start))
+    num_steps = recipe.train.num_steps
+    if num_steps is not None and not isinstance(average, Ema):
+        first = average.start.step if isinstance(average, Swa) and isinstance(average.start, AtStep) else 1
+        if num_steps // average.every_steps * average.every_steps < first:
+            raise ValueError(
+                f"The average {recipe.average.canonical()} holds no snapshot: no multiple of {average.every_steps} is among "
+                f"steps {first} to {num_steps}. Give a smaller every_steps or a trigger that fires earlier."
+            )
     return average

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from mulligan.average.config import AverageConfig
 from mulligan.core.canonical import Json
 from mulligan.core.config import FrozenConfig, parse_config
-from mulligan.data.config import DataConfig
+from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.model.config import ModelConfig
 from mulligan.numerics.config import GridConfig
@@ -46,6 +46,14 @@ class Recipe(FrozenConfig):
             raise ValueError("train.optimizer.head_lr is given, but model.embedding is tied: there is no head. Remove it")
         if not tied and given is None:
             raise ValueError("model.embedding is untied, so train.optimizer.head_lr is needed; give one, such as 0.008")
+        return self
+
+    @model_validator(mode="after")
+    def _vocabularies_agree(self) -> Self:
+        if isinstance(self.data, EmbeddedData) and self.data.vocab_size != self.model.vocab_size:
+            raise ValueError(
+                f"data.vocab_size = {self.data.vocab_size} and model.vocab_size = {self.model.vocab_size}; give both the same"
+            )
         return self
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:

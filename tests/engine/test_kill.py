@@ -46,7 +46,16 @@ def command(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     write_corpus(folder / "corpus")
     (folder / "toy.toml").write_text(to_toml(parse_config(Recipe, recipe_data(), "")))
-    return ["run", str(folder / "toy.toml"), "--data", str(folder / "corpus"), "--threads", "1", "--segment-seconds", "0.000001"]
+    return [
+        "run",
+        str(folder / "toy.toml"),
+        "--data",
+        str(folder / "corpus"),
+        "--threads",
+        "1",
+        "--segment-seconds",
+        "0.000001",
+    ]
 
 
 def mulligan(*arguments):

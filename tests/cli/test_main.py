@@ -96,6 +96,14 @@ def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
     assert reading["bits_per_byte"] == pytest.approx(expected["bits_per_byte"], abs=1e-6)
     by_recipe = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], "--data", corpus, "--recipe", toy[0])
     assert [r["windows"] for r in by_recipe["readings"]] == ["flat", "sliding"]
+    changed = ["--data", corpus, "--recipe", toy[0], "--context-len", "4", "--stride", "1"]
+    overridden = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], *changed)
+    assert [(r["windows"], r["context_len"], r["stride"]) for r in overridden["readings"]] == [
+        ("flat", 4, 4),
+        ("sliding", 4, 1),
+    ]
+    assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--data", corpus, "--context-len", "0") == 2
+    capsys.readouterr()
 
 
 def test_weights_stand_in_for_training(toy, monkeypatch, capsys, tmp_path):

@@ -126,8 +126,10 @@ def _config(
         if validation_documents is None:
             validation_documents = loaded.data.validation_documents
         base = {"precision": loaded.evaluate.precision, "bytes": loaded.evaluate.bytes}
-        if windows is None and context_len is None and stride is None:
-            return loaded.evaluate, validation_documents
+        given = [window.model_dump() for window in loaded.evaluate.windows if windows in (None, window.kind)]
+        if given:
+            chosen = [{**window, **_asked(window["kind"], context_len, stride)} for window in given]
+            return parse_config(EvaluateConfig, {**base, "windows": chosen}, "evaluate"), validation_documents
     kind = windows or ("flat" if stride is None else "sliding")
     if kind == "flat" and stride is not None:
         raise ValueError("--stride does not apply to flat windows: they stand side by side. Use --windows sliding.")
@@ -135,3 +137,9 @@ def _config(
     if kind != "flat":
         window["stride"] = STRIDE if stride is None else stride
     return parse_config(EvaluateConfig, {**base, "windows": [window]}, "evaluate"), validation_documents
+
+
+def _asked(kind: str, context_len: int | None, stride: int | None) -> dict[str, int]:
+    """Return what the options change in a window of the recipe; flat windows have no stride."""
+    asked = {"context_len": context_len, "stride": None if kind == "flat" else stride}
+    return {name: value for name, value in asked.items() if value is not None}

@@ -97,7 +97,7 @@ def _average(name: str, config: dict[str, Json], sources: dict[str, Job | Outsid
 def _quantize(recipe: Recipe, weights: Job | Outside) -> Job:
     config: dict[str, Json] = {"quantize": recipe.quantize.canonical(), "grid": recipe.grid.canonical()}
     call = StageCall("quantize", QUANTIZE, config, (weights.call,))
-    return Job("quantize", call, {"weights": weights}, recipe.quantize, settings={"grid": recipe.grid})
+    return Job("quantize", call, {"weights": weights}, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
 
 
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:

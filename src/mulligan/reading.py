@@ -3,14 +3,15 @@
 Read from summaries in the store; torch-free, so that a run that finds everything there answers at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mulligan.core.error import OverBudgetError
 from mulligan.engine.inline import Done
 from mulligan.engine.job import Job
 from mulligan.flow import Road
-from mulligan.pack.budget import fits
+from mulligan.pack.budget import fits, over_budget_text
 from mulligan.pack.code_size import code_bytes
 from mulligan.store.store import Store
 
@@ -35,6 +36,7 @@ def read_road(road: Road, done: Sequence[Done], store: Store, recipe_name: str) 
         "seed": road.seed,
         "readings": [_reading(item.job, store) for item in done if item.job.call.stage == "evaluate"],
         "average": _average(road, store),
+        "replay_reproduced_the_state": _replay(road, store),
         "artifact": _artifact(road, store),
         "stages": [_stage(item) for item in done],
         "store": str(store.root),
@@ -52,6 +54,21 @@ def _average(road: Road, store: Store) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = store.open(source.call).summary()["record"]
     return record
+
+
+def _replay(road: Road, store: Store) -> bool | None:
+    """Return whether the training replayed for a late average met the stored state; None when nothing was replayed."""
+    observed = [job.call for job in road.jobs if job.call.stage == "observe" and store.has(job.call)]
+    return store.open(observed[0]).manifest["provenance"].get("replay_reproduced_the_state") if observed else None
+
+
+def check_budget(artifact: Mapping[str, Any]) -> None:
+    """Raise OverBudgetError, with the bytes per tensor, when what `artifact_bytes` returned does not fit."""
+    if not artifact["fits"]:
+        from mulligan.values.artifact import Artifact
+
+        summary = Artifact.from_file(Path(artifact["path"])).summary()
+        raise OverBudgetError(over_budget_text(summary, artifact["code_bytes"], artifact["budget_bytes"]))
 
 
 def _artifact(road: Road, store: Store) -> dict[str, Any]:

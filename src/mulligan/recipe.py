@@ -91,7 +91,7 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
             raise ValueError(
                 f"{path}: no such recipe file. Give a path to a .toml file or one of: {', '.join(shipped_recipes())}."
             )
-        text = path.read_text("utf-8")
+        text = _read(path)
     else:
         text = _shipped(name_or_path)
     try:
@@ -101,6 +101,13 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         apply_change(data, change)
     return parse_config(Recipe, data, "")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8.") from None
 
 
 def _shipped(name: str) -> str:
@@ -113,7 +120,10 @@ def _shipped(name: str) -> str:
 
 
 def apply_change(data: dict[str, Any], change: str) -> None:
-    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
+    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word.
+
+    Another `kind` starts its table anew: `average.kind=last`, then `average.every_steps=...` if the new kind asks for it.
+    """
     path, equals, text = change.partition("=")
     if not equals or not path.strip():
         raise ValueError(f"--set {change}: not of the form path=value, such as --set train.budget.steps=100.")
@@ -124,7 +134,10 @@ def apply_change(data: dict[str, Any], change: str) -> None:
     if isinstance(here, list):
         here[_index(here, last, f"--set {change}: {path.strip()}")] = _value(text.strip())
     elif isinstance(here, dict):
-        here[last] = _value(text.strip())
+        value = _value(text.strip())
+        if last == "kind" and here.get("kind") != value:
+            here.clear()  # the settings of one kind mean nothing to another
+        here[last] = value
     else:
         raise ValueError(f"--set {change}: {'.'.join(parents)} is {here!r}, which has no keys.")
 

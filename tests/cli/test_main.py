@@ -34,6 +34,13 @@ def as_json(monkeypatch, capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
+def as_json_with_warning(monkeypatch, capsys, *arguments):
+    assert run(monkeypatch, *arguments, "--json") == 0
+    printed = capsys.readouterr()
+    assert "warning" in printed.err
+    return json.loads(printed.out)
+
+
 def test_help_imports_nothing_heavy():
     heavy = "{'torch', 'pyarrow', 'pydantic', 'numpy'}"
     code = (
@@ -133,6 +140,22 @@ def test_over_budget_is_code_3_with_the_largest_tensor_first(toy, monkeypatch, c
     lines = capsys.readouterr().err.splitlines()
     assert "over the budget of 1,000 B" in lines[0]
     assert "tok_emb.weight" in lines[1]
+    artifact = as_json(monkeypatch, capsys, "run", *toy)["artifact"]["path"]
+    for arguments in (
+        ["inspect", artifact, "--budget-bytes", 1000],
+        ["evaluate", artifact, *toy[1:3], "--recipe", toy[0], "--set", "budget_bytes=1000"],
+    ):
+        assert run(monkeypatch, *arguments) == 3
+        assert "over the budget of 1,000 B" in capsys.readouterr().err
+
+
+def test_a_replay_that_misses_the_stored_state_is_told(toy, monkeypatch, capsys):
+    late = [*toy, "--set", "average.kind=ema", "--set", "average.decay=0.5"]
+    assert as_json(monkeypatch, capsys, "run", *toy)["replay_reproduced_the_state"] is None
+    assert as_json(monkeypatch, capsys, "run", *late)["replay_reproduced_the_state"] is True
+    other = [*toy, "--set", "average.kind=lawa", "--set", "average.num_snapshots=2", "--set", "average.every_steps=2"]
+    monkeypatch.setattr("mulligan.train.trainer.Trainer._clip", lambda self: self.weights["skip_weights"].grad.mul_(2).norm())
+    assert as_json_with_warning(monkeypatch, capsys, "run", *other)["replay_reproduced_the_state"] is False
 
 
 def test_a_diverging_run_is_code_5(toy, monkeypatch, capsys):
@@ -153,6 +176,7 @@ def test_a_diverging_run_is_code_5(toy, monkeypatch, capsys):
         (["inspect", "nowhere.bin"], "no such file"),
         (["evaluate", "nowhere.bin", "--data", "nowhere"], "no such file"),
         (["levers", "nosuch"], "No lever"),
+        (["run", "tiny", "--set", "train.budget.steps=true"], "train.budget.steps = True"),
         (["fly"], "fly"),
         (["run", "--warp", "9"], "--warp"),
     ],
@@ -168,6 +192,8 @@ def test_bad_input_is_code_2_and_a_sentence(arguments, words, monkeypatch, capsy
 def test_levers_and_recipes_are_listed(monkeypatch, capsys):
     assert "tight_swa" in {lever["name"] for lever in as_json(monkeypatch, capsys, "levers")["levers"]}
     assert "tiny" in as_json(monkeypatch, capsys, "recipe", "list")["recipes"]
+    last = as_json(monkeypatch, capsys, "recipe", "show", "tiny", "--set", "average.kind=last")
+    assert last["average"] == {"kind": "last"}  # another kind starts its table anew
     shown = as_json(monkeypatch, capsys, "recipe", "show", "tiny", "--set", "train.budget.steps=7")
     assert shown["train"]["budget"] == {"kind": "steps", "steps": 7}
     found = as_json(monkeypatch, capsys, "recipe", "diff", "tiny", "tiny", "--set", "train.seq_len=128")

@@ -64,3 +64,9 @@ def test_an_error_says_what_was_given_and_what_is_allowed(data, words):
         parse(data)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [True, "12", 2.0])
+def test_a_number_is_given_as_a_number(given):
+    with pytest.raises(ValueError, match=r"num_layers = .* integer"):
+        parse({"choice": {"kind": "plain"}, "num_layers": given})

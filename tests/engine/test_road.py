@@ -90,6 +90,20 @@ def test_an_average_asked_for_later_replays_and_reproduces_the_state(corpus, tmp
     assert store.open(job(later, "average").call).digest == alone.open(job(later, "average").call).digest
 
 
+def test_lawa_asked_for_later_replays_from_the_last_state_before_its_window(corpus, tmp_path):
+    store = Store(tmp_path / "late")
+    change = 'average={kind = "lawa", num_snapshots = 2, every_steps = 2}'
+    walk(lay(corpus), store, segment_seconds=0.0)
+    road = lay(corpus, change)
+    walk(road, store, segment_seconds=0.0)
+    lawa = [e for e in store.entries() if e.manifest["header"]["config"].get("kind") == "lawa"]
+    assert min(e.manifest["provenance"]["from_step"] for e in lawa if e.manifest["header"]["stage"] == "observe") == 11
+    alone = Store(tmp_path / "alone")
+    walk(road, alone, segment_seconds=0.0)
+    whole = {e.folder.name: e.digest for e in alone.entries()}
+    assert all(whole[e.folder.name] == e.digest for e in lawa)
+
+
 def test_levers_after_training_never_retrain(corpus, tmp_path):
     store = Store(tmp_path)
     walk(lay(corpus), store)
@@ -133,6 +147,34 @@ def test_a_budget_in_seconds_walks_the_road_and_resumes(corpus, tmp_path):
 def test_an_average_without_a_snapshot_is_an_error(corpus, tmp_path):
     with pytest.raises(ValueError, match="holds no snapshot"):
         walk(lay(corpus, 'average={kind = "lawa", num_snapshots = 2, every_steps = 13}'), Store(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('grid.families.0.match=["*.wait"]', "grid.families.0.match.0 = '\\*.wait' matches no tensor"),
+        ("data.validation_documents=7", "validation_documents = 7, and the validation split has 6"),
+        ("model.vocab_size=261", "260 pieces and the network vocab_size = 261"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_training(corpus, tmp_path, change, message):
+    store = Store(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        walk(lay(corpus, change), store)
+    assert store.keys() == []
+
+
+def test_a_long_run_is_planned_without_a_key_per_step(corpus, tmp_path):
+    store = Store(tmp_path)
+    walk(lay(corpus), store, segment_seconds=0.0)
+    road = lay(corpus, "train.budget.steps=1000000", "train.warmdown.steps=6")
+    trajectory = job(road, "train").trajectory
+    computed = []
+    calls = type(trajectory).state_call
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(trajectory), "state_call", lambda self, cut=None: computed.append(cut) or calls(self, cut))
+        assert trajectory.latest_cut(store) == 7
+    assert len(computed) < 20
 
 
 def test_golden_toy_numbers(corpus, tmp_path):

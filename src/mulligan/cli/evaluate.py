@@ -42,10 +42,12 @@ def evaluate(
     from mulligan.cli.terminal import print_json, show_progress
     from mulligan.engine.stage_runner import read_weights
     from mulligan.pack.budget import BUDGET_BYTES
-    from mulligan.reading import artifact_bytes
+    from mulligan.reading import artifact_bytes, check_budget
+    from mulligan.recipe import load_recipe
     from mulligan.store.stage_call import OutsideInput
     from mulligan.values.corpus import Corpus
 
+    budget_bytes = load_recipe(recipe, changes or []).budget_bytes if recipe else BUDGET_BYTES
     config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
     if scores is not None and scores.exists():
         raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
@@ -56,12 +58,12 @@ def evaluate(
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
         readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores)
-    result = {
+    result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
         "readings": readings,
         "average": weights.record,
-        "artifact": artifact_bytes(artifact_or_weights, BUDGET_BYTES) if weights.record["kind"] == "quantized" else None,
+        "artifact": artifact_bytes(artifact_or_weights, budget_bytes) if weights.record["kind"] == "quantized" else None,
         "stages": stages,
     }
     if json:
@@ -70,6 +72,8 @@ def evaluate(
         from mulligan.cli.run import print_readings
 
         print_readings(f"{artifact_or_weights} on {data}", readings)
+    if result["artifact"]:
+        check_budget(result["artifact"])
     return 0
 
 

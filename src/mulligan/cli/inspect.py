@@ -15,9 +15,12 @@ def inspect(
     budget_bytes: Annotated[int, Parameter(help="Judge the sum with code against this many decimal bytes.")] = 16_000_000,
     json: AsJson = False,
 ) -> int:
-    """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first."""
+    """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first.
+
+    Exit codes: 0 done, 2 usage, 3 over budget.
+    """
     from mulligan.cli.terminal import out, print_json, print_table
-    from mulligan.reading import artifact_bytes
+    from mulligan.reading import artifact_bytes, check_budget
     from mulligan.values.artifact import Artifact
 
     if not artifact.is_file():
@@ -26,6 +29,7 @@ def inspect(
     result = {**summary, **artifact_bytes(artifact, budget_bytes)}
     if json:
         print_json(result)
+        check_budget(result)
         return 0
     rows = [
         [name, str(t["kind"]), str(t["bits"]), " x ".join(map(str, t["shape"])), f"{t['bytes']:,}"]
@@ -38,4 +42,5 @@ def inspect(
         f"payload {result['payload_bytes']:,} + code {result['code_bytes']:,} (estimate) = "
         f"{result['total_bytes']:,} of {budget_bytes:,}: {verdict}"
     )
+    check_budget(result)
     return 0

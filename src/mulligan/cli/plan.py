@@ -22,12 +22,11 @@ def plan(
     """Show every stage of RECIPE: hit or miss and why, and the estimated seconds. Runs nothing."""
     from mulligan.cli.road import road_from
     from mulligan.cli.terminal import out, print_json, print_table
-    from mulligan.core.execution import Execution
     from mulligan.engine.plan import plan_jobs
     from mulligan.store.store import Store
 
     road = road_from(recipe, changes or [], seed, data, weights)
-    planned = plan_jobs(road.jobs, Store(store), Execution().segment_seconds)
+    planned = plan_jobs(road.jobs, Store(store))
     total = sum(line.seconds or 0.0 for line in planned)
     if json:
         stages = [

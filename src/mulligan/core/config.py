@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mulligan.core.canonical import Json, to_json
 
@@ -23,7 +23,15 @@ def lever_field(default: Any, *, off: Any, **constraints: Any) -> Any:
 class FrozenConfig(BaseModel):
     """An immutable config: keyword-only, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, data: Any) -> Any:
+        """Let TOML and JSON give lists for tuples; nothing else is converted: `true` is no number of steps."""
+        if not isinstance(data, Mapping):
+            return data
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
 
     def canonical(self) -> dict[str, Json]:
         """Return the config as plain JSON data without the fields that stand at their `off` value."""

@@ -33,10 +33,16 @@ def missing_jobs(jobs: Sequence[Job], store: Store) -> set[str]:
 def run_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> list[Done]:
     """Run the missing jobs in order and open every stored value, so that all of its bytes are verified."""
     must_run = missing_jobs(jobs, store)
-    done = []
+    done: list[Done] = []
+    checked = False
     for job in jobs:
         began = time.monotonic()
         if job.call.key in must_run:
+            if job.trajectory is not None and not checked:
+                from mulligan.engine.preflight import preflight
+
+                preflight(jobs, store)
+                checked = True
             with store.lock(job.call):
                 if not store.has(job.call):  # else another process made it while we waited
                     run_job(job, store, execution)

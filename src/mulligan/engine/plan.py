@@ -28,27 +28,25 @@ class Planned:
     seconds: float | None
 
 
-def plan_jobs(jobs: Sequence[Job], store: Store, segment_seconds: float) -> list[Planned]:
+def plan_jobs(jobs: Sequence[Job], store: Store) -> list[Planned]:
     """Return what `run_jobs` would do with each job."""
     must_run = missing_jobs(jobs, store)
     manifests = [entry.manifest for entry in store.entries()] if must_run else []
-    return [_plan(job, store, must_run, manifests, segment_seconds) for job in jobs]
+    return [_plan(job, store, must_run, manifests) for job in jobs]
 
 
-def _plan(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], segment_seconds: float) -> Planned:
+def _plan(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]]) -> Planned:
     if job.call.key not in must_run:
         hit = store.has(job.call)
         return Planned(job, "hit" if hit else "not needed", "stored" if hit else "nothing that is missing reads it", 0.0)
     if job.call.stage in ("train", "observe"):
-        return _plan_training(job, store, must_run, manifests, segment_seconds)
+        return _plan_training(job, store, must_run, manifests)
     alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
     seconds = float(np.median([manifest["provenance"]["seconds"] for manifest in alike])) if alike else None
     return Planned(job, "miss", why_missing(job, alike), seconds)
 
 
-def _plan_training(
-    job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], segment_seconds: float
-) -> Planned:
+def _plan_training(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]]) -> Planned:
     assert job.trajectory is not None
     if job.call.stage == "observe" and job.trajectory.state_call().key in must_run:
         return Planned(job, "miss", "recorded while training", 0.0)
@@ -57,7 +55,7 @@ def _plan_training(
     if isinstance(train.budget, SecondsBudget):
         return Planned(job, "miss", f"{why_missing(job, alike)}; a budget in seconds shares no trunk", train.budget.seconds)
     total = train.num_steps or 0
-    begin = int(job.trajectory.latest_cut(store, segment_seconds) or 0)
+    begin = int(job.trajectory.latest_cut(store) or 0)
     what = "replays" if job.call.stage == "observe" else "trains"
     why = f"{what} {total - begin} of {total} steps, from step {begin}; {why_missing(job, alike)}"
     return Planned(job, "miss", why, (total - begin) * train.batch_tokens / _tokens_per_second(job, manifests))

@@ -21,15 +21,10 @@ def run_trajectory(trajectory: Trajectory, corpus_folder: Path, store: Store, ex
     """Train to the end of the budget, publishing the state and the observation at every cut and at the end."""
     observer = make_observer(trajectory.observed) if trajectory.observed else None
     corpus = Corpus.load(corpus_folder)
-    if corpus.vocab_size != trajectory.model.vocab_size:
-        raise ValueError(
-            f"The corpus has {corpus.vocab_size} pieces and the network vocab_size = {trajectory.model.vocab_size}. "
-            f"Give --set model.vocab_size={corpus.vocab_size}, or another corpus."
-        )
     stream = corpus.tokens("train")
     observers = [observer] if observer else []
     trainer = Trainer(trajectory.train, trajectory.model, stream, trajectory.seed, execution, observers)
-    _begin_or_resume(trainer, observer, trajectory, store, execution)
+    _begin_or_resume(trainer, observer, trajectory, store)
     if execution.compile and isinstance(trajectory.train.budget, SecondsBudget):
         trainer.warm_up(WARM_UP_STEPS)  # compilation is not training time (levers 5.5)
     cut: Cut = 0.0
@@ -40,10 +35,8 @@ def run_trajectory(trajectory: Trajectory, corpus_folder: Path, store: Store, ex
         _publish(trainer, observer, trajectory, cut, store, _speed(trainer, from_step, time.monotonic() - began))
 
 
-def _begin_or_resume(
-    trainer: Trainer, observer: Observer | None, trajectory: Trajectory, store: Store, execution: Execution
-) -> None:
-    cut = trajectory.latest_cut(store, execution.segment_seconds)
+def _begin_or_resume(trainer: Trainer, observer: Observer | None, trajectory: Trajectory, store: Store) -> None:
+    cut = trajectory.latest_cut(store)
     if cut is None:
         trainer.begin()
         return
@@ -85,5 +78,8 @@ def _publish(
     if observer is not None:
         if replayed and cut is not None and not entry.reproduced:
             return  # what was seen on another path is no observation of the stored state
+        observation = observer.observation()
+        if cut is not None and not trajectory.saw_all(trainer.step, observation.record):
+            return
         stamp: dict[str, Json] = {"replay_reproduced_the_state": entry.reproduced} if replayed else {}
-        store.publish(trajectory.observe_call(cut), observer.observation().save, {**provenance, **stamp})
+        store.publish(trajectory.observe_call(cut), observation.save, {**provenance, **stamp})

@@ -5,11 +5,13 @@ replays from the last state before its window; the replay must reproduce the sto
 stamped with whether it did.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from mulligan.average.config import VERSION as AVERAGE_VERSION
-from mulligan.average.config import Observed, Swa
+from mulligan.average.config import Lawa, Observed, Swa
 from mulligan.core.canonical import Json
 from mulligan.model.config import ModelConfig
 from mulligan.numerics.trigger import AtStep
@@ -55,25 +57,47 @@ class Trajectory:
         assert self.observed is not None
         return StageCall("observe", AVERAGE_VERSION, self.observed.canonical(), (self.state_call(cut),))
 
-    def latest_cut(self, store: Store, segment_seconds: float) -> Cut:
+    def latest_cut(self, store: Store) -> Cut:
         """Return the latest stored cut before the end from which nothing asked for is lost; None: the beginning."""
-        stored = set(store.keys())
-        for cut in self._cuts(segment_seconds):
-            if self.state_call(cut).key not in stored:
-                continue
-            if not self._begun(cut) or self.observe_call(cut).key in stored:
+        for cut in self._stored_cuts(store):
+            if store.has(self.state_call(cut)) and (not self._begun(cut) or store.has(self.observe_call(cut))):
                 return cut
         return None
 
-    def _cuts(self, segment_seconds: float) -> list[float]:
-        if isinstance(self.train.budget, SecondsBudget):
-            return [i * segment_seconds for i in range(int(self.train.budget.seconds / segment_seconds), 0, -1)]
-        return [float(step) for step in range((self.train.num_steps or 0) - 1, 0, -1)]
+    def _stored_cuts(self, store: Store) -> list[float]:
+        """Return where stored states of this network, corpus and seed lie, latest first: few keys are left to compute."""
+        end = self.state_call().header
+        cuts = set()
+        for header in store.headers("train"):
+            alike = header["inputs"] == end["inputs"] and header["seed"] == end["seed"]
+            if alike and all(header["config"][name] == value for name, value in self._fixed.items()):
+                cuts.add(max((stop for start, stop, *_ in _stretches(header) if stop is not None), default=None))
+        num_steps = self.train.num_steps
+        return sorted((float(cut) for cut in cuts if cut is not None and (num_steps is None or cut < num_steps)), reverse=True)
+
+    def saw_all(self, step: int, record: Mapping[str, Any]) -> bool:
+        """Say whether what was recorded by `step` is whole: LAWA begun late in a replay has a short queue for a while."""
+        if not isinstance(self.observed, Lawa) or self.train.num_steps is None:
+            return True
+        return bool(record["num_snapshots"] == min(self.observed.num_snapshots, step // self.observed.every_steps))
 
     def _begun(self, cut: float) -> bool:
-        """Say whether something may have been observed by `cut`; a resolved SWA sees nothing before its first step."""
+        """Say whether something that is asked for may have been observed by `cut`."""
         if self.observed is None:
             return False
-        return not (
-            isinstance(self.observed, Swa) and isinstance(self.observed.start, AtStep) and cut < self.observed.start.step
-        )
+        first = first_snapshot(self.observed, self.train.num_steps)
+        return first is None or cut >= first
+
+
+def first_snapshot(observed: Observed, num_steps: int | None) -> int | None:
+    """Return the first step whose weights enter the average at the end; None where every step counts or nobody knows."""
+    if isinstance(observed, Swa) and isinstance(observed.start, AtStep):
+        return observed.start.step
+    if isinstance(observed, Lawa) and num_steps is not None:
+        last = num_steps // observed.every_steps * observed.every_steps
+        return max(observed.every_steps, last - (observed.num_snapshots - 1) * observed.every_steps)
+    return None
+
+
+def _stretches(header: dict[str, Any]) -> list[list[Any]]:
+    return [stretch for stretch in header["config"]["history"] if len(stretch) == 3]

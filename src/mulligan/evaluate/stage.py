@@ -4,7 +4,6 @@ A lever of this stage may touch the context that each token sees; not which byte
 """
 
 import numpy as np
-import torch
 
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
@@ -17,7 +16,7 @@ from mulligan.evaluate.scorer import score_windows
 from mulligan.evaluate.sliding import sliding_windows
 from mulligan.evaluate.window import Windows
 from mulligan.model.config import ModelConfig
-from mulligan.model.gpt import GPT
+from mulligan.model.gpt import GPT, parameter_shapes
 from mulligan.values.byte_table import IntArray
 from mulligan.values.corpus import Corpus
 from mulligan.values.scores import Array, Scores
@@ -38,13 +37,8 @@ def run(
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
     to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
     """
+    num_documents = check_corpus(config, validation_documents, corpus)
     documents, stream = corpus.documents("validation"), corpus.tokens("validation")
-    num_documents = _num_documents(validation_documents, len(documents.starts))
-    if config.bytes == "raw" and documents.raw_bytes is None:
-        raise ValueError(
-            f'evaluate.bytes = "raw", and {corpus.folder} does not know its raw UTF-8 bytes (shards were taken over without '
-            'the text). Use bytes = "piece", or prepare the corpus from text.'
-        )
     starts = documents.starts[:num_documents]
     last = stream.num_tokens if num_documents == len(documents.starts) else int(documents.starts[num_documents]) + 1
     num_positions = last - 1
@@ -82,6 +76,23 @@ def run(
     )
 
 
+def check_corpus(config: EvaluateConfig, validation_documents: int | None, corpus: Corpus) -> int:
+    """Return how many documents will be scored; ValueError when the corpus lacks them, or the bytes that are asked for."""
+    documents = corpus.documents("validation")
+    if config.bytes == "raw" and documents.raw_bytes is None:
+        raise ValueError(
+            f'evaluate.bytes = "raw", and {corpus.folder} does not know its raw UTF-8 bytes (shards were taken over without '
+            'the text). Use bytes = "piece", or prepare the corpus from text.'
+        )
+    present = len(documents.starts)
+    if validation_documents is not None and not 1 <= validation_documents <= present:
+        raise ValueError(
+            f"validation_documents = {validation_documents}, and the validation split has {present}. "
+            f"Give 1 to {present}, or none for all."
+        )
+    return validation_documents or present
+
+
 def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
     """Return a fresh network with `weights`, in evaluation mode, on the device; ValueError when they do not fit."""
     config = parse_config(ModelConfig, weights.model, "model")
@@ -90,22 +101,18 @@ def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
             f"The network has vocab_size = {config.vocab_size} and the corpus {corpus.folder} {corpus.vocab_size} pieces. "
             f"Use the corpus that the network was trained on, or train with --set model.vocab_size={corpus.vocab_size}."
         )
-    with torch.device("meta"):  # shapes alone: nothing is allocated for a config that the tensors do not bear out
-        expected = {name: parameter.shape for name, parameter in GPT(config, seed=0).named_parameters()}
-    found = {name: tensor.shape for name, tensor in weights.tensors.items()}
+    expected = parameter_shapes(config)  # nothing is allocated for a config that the tensors do not bear out
+    found = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
     if found != expected:
         differing = sorted(name for name in {**found, **expected} if found.get(name) != expected.get(name))
         raise ValueError(
             f"The weights are not those of the network that is written beside them: {differing[0]} is "
-            f"{_shape(found.get(differing[0]))}, and {_shape(expected.get(differing[0]))} in the network. Make the file again."
+            f"{found.get(differing[0], 'absent')}, and {expected.get(differing[0], 'absent')} in the network. "
+            "Make the file again."
         )
     model = GPT(config, seed=0)
     model.load_state_dict(weights.tensors)
     return model.to(execution.device).eval()
-
-
-def _shape(shape: torch.Size | None) -> str:
-    return "absent" if shape is None else str(tuple(shape))
 
 
 def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
@@ -115,14 +122,6 @@ def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> 
     if isinstance(config, DocumentIsolated):
         return document_isolated_windows(config, starts, num_positions)
     return sliding_windows(config, num_positions)
-
-
-def _num_documents(wanted: int | None, present: int) -> int:
-    if wanted is not None and not 1 <= wanted <= present:
-        raise ValueError(
-            f"validation_documents = {wanted}, and the validation split has {present}. Give 1 to {present}, or none for all."
-        )
-    return present if wanted is None else wanted
 
 
 def _per_document(nats: Array, document: Array, piece_bytes: Array, num_documents: int) -> dict[str, Array]:

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from mulligan.model.config import ModelConfig
-from mulligan.model.feed_forward import scaled_linear
 from mulligan.model.positions import Rotation, rotate
 
 
@@ -21,11 +20,8 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.model_dim, config.model_dim, bias=False)
         self.q_gain = nn.Parameter(torch.full((config.num_heads,), config.qk_gain_init))
 
-    def forward(self, x: torch.Tensor, rotation: Rotation, scale: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """Return `scale` (model_dim,) times the attention of positions `first` on to themselves and all earlier ones.
-
-        x (B, T, model_dim) is normalised.
-        """
+    def forward(self, x: torch.Tensor, rotation: Rotation, first: int = 0) -> torch.Tensor:
+        """Return the attention of positions `first` on to themselves and all earlier ones; x (B, T, dim) is normalised."""
         batch, seq_len, dim = x.shape
         cos, sin = (table.to(x.dtype) for table in rotation)
         q = self._heads(self.c_q(x[:, first:]), self.num_heads)
@@ -37,7 +33,8 @@ class Attention(nn.Module):
         seen = torch.ones(rows, seq_len, dtype=torch.bool, device=x.device).tril(first) if first else None
         grouped = self.num_kv_heads != self.num_heads
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None, enable_gqa=grouped)
-        return scaled_linear(y.transpose(1, 2).reshape(batch, rows, dim), self.proj.weight, scale, fold=self.training)
+        out: torch.Tensor = self.proj(y.transpose(1, 2).reshape(batch, rows, dim))
+        return out
 
     def _heads(self, x: torch.Tensor, num_heads: int) -> torch.Tensor:
         """Return (B, T, num_heads x head_dim) as (B, num_heads, T, head_dim)."""

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mulligan.model.config import ModelConfig, TiedEmbedding, UntiedEmbedding
-from mulligan.model.gpt import GPT
+from mulligan.model.gpt import parameter_shapes
 from mulligan.values.weights import Weights
 
 SHOWN = 4
@@ -21,7 +21,7 @@ def read_checkpoint(path: Path, model: ModelConfig) -> Weights:
     ValueError when names, shapes or values are not those of `model`; where another network would fit, it says which.
     """
     tensors = _strip(_read(path))
-    found, expected = {name: tuple(tensor.shape) for name, tensor in tensors.items()}, _shapes(model)
+    found, expected = {name: tuple(tensor.shape) for name, tensor in tensors.items()}, parameter_shapes(model)
     if found != expected:
         differences = "; ".join(_differences(found, expected))
         raise ValueError(f"{path} does not fit the recipe's network: {differences}. {_advice(found, model)}")
@@ -66,11 +66,6 @@ def _strip(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return stripped
 
 
-def _shapes(model: ModelConfig) -> Shapes:
-    with torch.device("meta"):
-        return {name: tuple(parameter.shape) for name, parameter in GPT(model, seed=0).named_parameters()}
-
-
 def _differences(found: Shapes, expected: Shapes) -> list[str]:
     """Return what is missing, what is unexpected, and which shapes differ, each cut after a few names."""
     missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
@@ -92,7 +87,7 @@ def _advice(found: Shapes, model: ModelConfig) -> str:
     """Return the changes to the recipe with which the file fits, read off its shapes."""
     try:
         fitting = _fitting(found, model)
-        if _shapes(fitting) == found:
+        if parameter_shapes(fitting) == found:
             return f"It fits with {' '.join(_changes(model, fitting))}."
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         pass  # shapes of no baseline network

@@ -80,3 +80,9 @@ class GPT(nn.Module):
         wanted = targets[:, scored_from:]
         nats = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
         return nats.view(wanted.shape)
+
+
+def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by name, without allocating any."""
+    with torch.device("meta"):
+        return {name: tuple(parameter.shape) for name, parameter in GPT(config, seed=0).named_parameters()}

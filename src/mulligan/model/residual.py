@@ -25,8 +25,8 @@ class Block(nn.Module):
         """Return the stream after the block, positions `first` on; x0 (B, T, model_dim) is the normalised embedding."""
         mix = self.resid_mix.to(x.dtype)
         x = mix[0] * x + mix[1] * x0
-        x = x[:, first:] + self.attn(rms_norm(x), rotation, self.attn_scale, first)
-        out: torch.Tensor = x + self.mlp(rms_norm(x), self.mlp_scale)
+        x = x[:, first:] + self.attn_scale.to(x.dtype) * self.attn(rms_norm(x), rotation, first)
+        out: torch.Tensor = x + self.mlp_scale.to(x.dtype) * self.mlp(rms_norm(x))
         return out
 
 

@@ -15,18 +15,17 @@ from mulligan.core.canonical import Json
 @functools.cache
 def _commit() -> str:
     """Return the git commit of the source tree (`+dirty` when it differs), or the installed version."""
-    folder = Path(__file__).resolve().parent
     try:
-        described = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty=+dirty", "--abbrev=12", "--match="],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        return described.stdout.strip()
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # installed below another project's tree, we are not in it
+        return _git("describe", "--always", "--dirty=+dirty", "--abbrev=12", "--match=")
     except (OSError, subprocess.SubprocessError):
         return f"version {metadata.version('mulligan')}"
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).resolve().parent
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def environment() -> dict[str, Json]:

@@ -59,6 +59,7 @@ class Store:
         if self.root.exists() and not self.root.is_dir():
             raise ValueError(f"--store {root} is a file. Give a folder, or a path where one can be made.")
         self._verified: set[str] = set()
+        self._headers: dict[str, dict[str, Any]] = {}
 
     def folder(self, key: str) -> Path:
         """Return where the object `key` lies or would lie."""
@@ -136,6 +137,13 @@ class Store:
         for key in self.keys():
             yield self._entry(key)
 
+    def headers(self, stage: str) -> list[dict[str, Any]]:
+        """Return the headers of the published values of one stage; each manifest is read once."""
+        for key in self.keys():
+            if key not in self._headers:
+                self._headers[key] = self._entry(key).manifest["header"]
+        return [header for header in self._headers.values() if header["stage"] == stage]
+
     def verify(self) -> list[str]:
         """Re-hash every object; return one sentence per damaged one (empty when all is well)."""
         damaged = []
@@ -148,7 +156,7 @@ class Store:
 
     def gc(self, *, dry_run: bool = False) -> tuple[int, int]:
         """Delete the objects that no run's record names, and abandoned temporary folders; return (objects, bytes)."""
-        kept = {key for path in (self.root / "runs").glob("*.json") for key in json.loads(path.read_text("utf-8"))["keys"]}
+        kept = {key for path in (self.root / "runs").glob("*.json") for key in _keys_of(path)}
         num_objects = num_bytes = 0
         for entry in list(self.entries()):
             if entry.folder.name in kept:
@@ -188,6 +196,14 @@ class Store:
         if not intact:
             raise StoreCorruptError(f"{path}: the manifest is damaged. Delete the folder {path.parent} and run again.")
         return Entry(path.parent, manifest)
+
+
+def _keys_of(run: Path) -> list[str]:
+    try:
+        keys: list[str] = json.loads(run.read_text("utf-8"))["keys"]
+    except (ValueError, KeyError, TypeError):
+        raise StoreCorruptError(f"{run}: this record of a run is damaged. Delete the file, run its recipe again.") from None
+    return keys
 
 
 def _check(entry: Entry, *, contents: bool) -> None:

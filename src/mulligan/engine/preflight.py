@@ -1,0 +1,28 @@
+"""What can be known to fail before a training that takes minutes or days: tensors, documents and bytes that do not fit."""
+
+from collections.abc import Sequence
+
+from mulligan.engine.job import Job, folder_of
+from mulligan.evaluate.config import EvaluateConfig
+from mulligan.evaluate.stage import check_corpus
+from mulligan.model.gpt import parameter_shapes
+from mulligan.numerics.grid import assign
+from mulligan.store.store import Store
+from mulligan.values.corpus import Corpus
+
+
+def preflight(jobs: Sequence[Job], store: Store) -> None:
+    """Raise now the ValueError that a later stage of these jobs would raise. Their corpus must be there."""
+    for job in jobs:
+        if job.trajectory is not None and "corpus" in job.sources:
+            model, corpus = job.trajectory.model, Corpus.load(folder_of(job.sources["corpus"], store))
+            if corpus.vocab_size != model.vocab_size:
+                raise ValueError(
+                    f"The corpus has {corpus.vocab_size} pieces and the network vocab_size = {model.vocab_size}. "
+                    f"Give --set model.vocab_size={corpus.vocab_size}, or another corpus."
+                )
+        if "grid" in job.settings:
+            assign(job.settings["grid"], parameter_shapes(job.settings["model"]))
+        if isinstance(job.config, EvaluateConfig):
+            corpus = Corpus.load(folder_of(job.sources["corpus"], store))
+            check_corpus(job.config, job.settings["validation_documents"], corpus)

@@ -12,6 +12,7 @@ from mulligan.data.prepare import prepare
 from mulligan.data.tokenizer import ByteTokenizer
 from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
+from mulligan.numerics.config import GridConfig
 from mulligan.train.config import TrainConfig
 from mulligan.values.corpus import Corpus
 
@@ -32,6 +33,16 @@ def train_config(budget: Any = 8, warmdown: Any = 4, **changes: Any) -> TrainCon
         "precision": "fp32",
     }
     return TrainConfig.model_validate({**data, **changes})
+
+
+GRID = GridConfig.model_validate(
+    {
+        "families": [
+            {"match": ["*.weight"], "format": {"kind": "int", "bits": 6, "scale": {"kind": "row-max"}}},
+            {"match": ["*"], "format": {"kind": "fp16"}},
+        ]
+    }
+)
 
 
 class ToyStream:
@@ -82,12 +93,7 @@ def recipe_data(**changes: Any) -> dict[str, Any]:
     data = {
         "data": {"kind": "prepared"},
         "model": model_config(vocab_size=260).model_dump(mode="json"),
-        "grid": {
-            "families": [
-                {"match": ["*.weight"], "format": {"kind": "int", "bits": 6, "scale": {"kind": "row-max"}}},
-                {"match": ["*"], "format": {"kind": "fp16"}},
-            ]
-        },
+        "grid": GRID.model_dump(mode="json"),
         "train": {
             **train_config(12, 6).model_dump(mode="json"),
             "optimizer": {"kind": "muon-adam", "momentum_warmup_steps": 3},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mulligan.average.config import VERSION as AVERAGE
-from mulligan.average.config import Ema, Last, Observed, Swa, TightSwa
+from mulligan.average.config import Ema, Last, Observed, SnapshotsFrom, TightSwa
 from mulligan.average.tight_swa import as_swa
 from mulligan.core.canonical import Json, digest
 from mulligan.data.config import VERSION as DATA
@@ -79,19 +79,21 @@ def _data(recipe: Recipe) -> Job:
 
 def _train_and_average(recipe: Recipe, seed: int, data: Job | Outside) -> tuple[dict[str, Job | Outside], list[Job]]:
     observed = resolved_average(recipe)
-    trajectory = Trajectory(recipe.train, recipe.model, observed, data.call, seed)
+    riding = (observed,) if observed else ()
+    trajectory = Trajectory(recipe.train, recipe.model, recipe.grid, riding, data.call, seed)
     train = Job("train", trajectory.state_call(), {"corpus": data}, trajectory=trajectory, wanted=False)
-    raw = _average("raw", Last(kind="last").canonical(), {"state": train}, trajectory)
+    raw = _average("raw", Last(kind="last"), {"state": train}, trajectory)
     if observed is None:
         return {"raw": raw}, [train, raw]
-    observe = Job("observe", trajectory.observe_call(), {"corpus": data}, trajectory=trajectory, wanted=False)
-    averaged = _average("average", observed.canonical(), {"observation": observe}, trajectory)
+    call = trajectory.observe_call(observed)
+    observe = Job("observe", call, {"corpus": data, "state": train}, trajectory=trajectory, wanted=False)
+    averaged = _average("average", observed, {"observation": observe}, trajectory)
     return {"raw": raw, "averaged": averaged}, [train, observe, raw, averaged]
 
 
-def _average(name: str, config: dict[str, Json], sources: dict[str, Job | Outside], trajectory: Trajectory) -> Job:
-    inputs = tuple(source.call for source in sources.values())
-    return Job(name, StageCall("average", AVERAGE, config, inputs), sources, trajectory=trajectory)
+def _average(name: str, config: Last | Observed, sources: dict[str, Job | Outside], trajectory: Trajectory) -> Job:
+    call = StageCall("average", AVERAGE, config.canonical(), tuple(source.call for source in sources.values()))
+    return Job(name, call, sources, config, trajectory=trajectory)
 
 
 def _quantize(recipe: Recipe, weights: Job | Outside) -> Job:
@@ -130,11 +132,11 @@ def resolved_average(recipe: Recipe) -> Observed | None:
     average = as_swa(recipe.average) if isinstance(recipe.average, TightSwa) else recipe.average
     if isinstance(average, Last):
         return None
-    if isinstance(average, Swa):
+    if isinstance(average, SnapshotsFrom):
         average = average.replace(start=Schedule(recipe.train).resolve(average.start))
     num_steps = recipe.train.num_steps
     if num_steps is not None and not isinstance(average, Ema):
-        first = average.start.step if isinstance(average, Swa) and isinstance(average.start, AtStep) else 1
+        first = average.start.step if isinstance(average, SnapshotsFrom) and isinstance(average.start, AtStep) else 1
         if num_steps // average.every_steps * average.every_steps < first:
             raise ValueError(
                 f"The average {recipe.average.canonical()} holds no snapshot: no multiple of {average.every_steps} is among "

@@ -34,12 +34,19 @@ def read_road(road: Road, done: Sequence[Done], store: Store, recipe_name: str) 
     return {
         "recipe": recipe_name,
         "seed": road.seed,
-        "readings": [_reading(item.job, store) for item in done if item.job.call.stage == "evaluate"],
+        **read_values(road, store),
+        "stages": [_stage(item) for item in done],
+        "store": str(store.root),
+    }
+
+
+def read_values(road: Road, store: Store) -> dict[str, Any]:
+    """Return what a finished road measured: readings, what was averaged, and the artifact's bytes."""
+    return {
+        "readings": [_reading(job, store) for job in road.jobs if job.call.stage == "evaluate"],
         "average": _average(road, store),
         "replay_reproduced_the_state": _replay(road, store),
         "artifact": _artifact(road, store),
-        "stages": [_stage(item) for item in done],
-        "store": str(store.root),
     }
 
 

@@ -85,6 +85,14 @@ def shipped_recipes() -> dict[str, str]:
 
 def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     """Return the shipped recipe of that name, or the one in that TOML file, with `path=value` changes applied."""
+    data = recipe_data(name_or_path)
+    for change in changes:
+        apply_change(data, change)
+    return parse_config(Recipe, data, "")
+
+
+def recipe_data(name_or_path: str) -> dict[str, Any]:
+    """Return the TOML data of the shipped recipe of that name, or of that file; not yet validated."""
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
@@ -95,12 +103,9 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     else:
         text = _shipped(name_or_path)
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{name_or_path}: not valid TOML: {error}.") from None
-    for change in changes:
-        apply_change(data, change)
-    return parse_config(Recipe, data, "")
 
 
 def _read(path: Path) -> str:
@@ -120,26 +125,30 @@ def _shipped(name: str) -> str:
 
 
 def apply_change(data: dict[str, Any], change: str) -> None:
-    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word.
-
-    Another `kind` starts its table anew: `average.kind=last`, then `average.every_steps=...` if the new kind asks for it.
-    """
+    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
     path, equals, text = change.partition("=")
     if not equals or not path.strip():
         raise ValueError(f"--set {change}: not of the form path=value, such as --set train.budget.steps=100.")
+    set_value(data, path.strip(), _value(text.strip()), f"--set {change}")
+
+
+def set_value(data: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set the value at a dotted path of nested TOML data; `where` names the change in errors.
+
+    Another `kind` starts its table anew: after `average.kind=ema`, give `average.decay` as the new kind asks for it.
+    """
     here: Any = data
-    *parents, last = path.strip().split(".")
+    *parents, last = path.split(".")
     for i, part in enumerate(parents):
-        here = _child(here, part, f"--set {change}: {'.'.join(parents[: i + 1])}")
+        here = _child(here, part, f"{where}: {'.'.join(parents[: i + 1])}")
     if isinstance(here, list):
-        here[_index(here, last, f"--set {change}: {path.strip()}")] = _value(text.strip())
+        here[_index(here, last, f"{where}: {path}")] = value
     elif isinstance(here, dict):
-        value = _value(text.strip())
         if last == "kind" and here.get("kind") != value:
             here.clear()  # the settings of one kind mean nothing to another
         here[last] = value
     else:
-        raise ValueError(f"--set {change}: {'.'.join(parents)} is {here!r}, which has no keys.")
+        raise ValueError(f"{where}: {'.'.join(parents)} is {here!r}, which has no keys.")
 
 
 def _child(here: Any, part: str, where: str) -> Any:

@@ -30,11 +30,19 @@ CHANGES = [
     LeverChange("accumulation_steps", "train", "train.accumulation_steps=2"),
     LeverChange("seq_len", "train", "train.seq_len=4"),
     LeverChange("precision", "train", "train.precision=bf16"),
+    LeverChange(
+        "parameter_swap", "train", 'train.fake_quantize={kind = "parameter-swap", start = {kind = "at-fraction", value = 0.5}}'
+    ),
     LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
     LeverChange("ema", "average", 'average={kind = "ema", decay = 0.7}'),
     LeverChange("swa", "average", 'average={kind = "swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 3}'),
     LeverChange("at-step", "average", 'average={kind = "swa", start = {kind = "at-step", step = 5}, every_steps = 3}'),
     LeverChange("tight_swa", "average", 'average={kind = "tight-swa", lr_scale_below = 0.4, every_steps = 1}'),
+    LeverChange(
+        "legacy_bf16_swa",
+        "average",
+        'average={kind = "legacy-bf16-swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 1}',
+    ),
     LeverChange("lawa", "average", 'average={kind = "lawa", num_snapshots = 2, every_steps = 3}'),
     LeverChange("bits", "quantize", "grid.families.0.format.bits=4"),
     LeverChange("percentile", "quantize", 'grid.families.0.format.scale={kind = "percentile", p = 0.9}'),

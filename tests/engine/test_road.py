@@ -173,7 +173,7 @@ def test_a_long_run_is_planned_without_a_key_per_step(corpus, tmp_path):
     calls = type(trajectory).state_call
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(trajectory), "state_call", lambda self, cut=None: computed.append(cut) or calls(self, cut))
-        assert trajectory.latest_cut(store) == 7
+        assert trajectory.latest_cut(store, []) == 7
     assert len(computed) < 20
 
 

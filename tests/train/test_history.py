@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 
 from mulligan.core.canonical import canonical_json
 from mulligan.train.history import History
-from toy import steps, train_config
+from toy import GRID, steps, train_config
 
 
 def until(config, stop):
-    return canonical_json([History(config).static(), History(config).until_step(stop)])
+    return canonical_json([History(config, GRID).static(), History(config, GRID).until_step(stop)])
 
 
 def test_stretches_cover_the_run_and_name_what_acts():
-    history = History(train_config(10, 4)).until_step(10)
+    history = History(train_config(10, 4), GRID).until_step(10)
     assert [stretch[:2] for stretch in history] == [[0, 3], [3, 7], [7, 10]]
     assert set(history[0][2]) == {"momentum", "momentum_start", "momentum_warmup_steps"}
     assert history[1][2] == {"momentum": 0.95}
@@ -61,7 +61,7 @@ def test_a_momentum_warm_up_is_forgotten_only_where_it_did_not_act():
 def test_a_history_grows_by_appending(total, warmdown, warmup):
     """Where a run was cut is not identity: the history to k is a prefix of the history to k + 1, stretches merged."""
     optimizer = {"kind": "muon-adam", "momentum_warmup_steps": warmup}
-    history = History(train_config(total, warmdown, optimizer=optimizer))
+    history = History(train_config(total, warmdown, optimizer=optimizer), GRID)
     whole = history.until_step(total)
     for stop in range(total + 1):
         prefix = [[start, min(end, stop), acting] for start, end, acting in whole if start < stop]
@@ -70,8 +70,8 @@ def test_a_history_grows_by_appending(total, warmdown, warmup):
 
 def test_a_budget_in_seconds_shares_no_trunk():
     budget = {"kind": "seconds", "seconds": 60}
-    history = History(train_config(budget, steps(5)))
+    history = History(train_config(budget, steps(5)), GRID)
     assert history.until_seconds(30.0) != history.until_seconds(None)
-    assert History(train_config({"kind": "seconds", "seconds": 61}, steps(5))).until_seconds(30.0) != history.until_seconds(
+    assert History(train_config({"kind": "seconds", "seconds": 61}, steps(5)), GRID).until_seconds(
         30.0
-    )
+    ) != history.until_seconds(30.0)

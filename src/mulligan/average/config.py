@@ -23,12 +23,23 @@ class Ema(FrozenConfig):
     decay: float = Field(gt=0, lt=1)
 
 
-class Swa(FrozenConfig):
+class SnapshotsFrom(FrozenConfig):
+    """Snapshots every `every_steps` steps once `start` has fired."""
+
+    start: Trigger
+    every_steps: int = Field(ge=1)
+
+
+class Swa(SnapshotsFrom):
     """Mean of the snapshots taken every `every_steps` steps once `start` has fired."""
 
     kind: Literal["swa"]
-    start: Trigger
-    every_steps: int = Field(ge=1)
+
+
+class LegacyBf16Swa(SnapshotsFrom):
+    """SWA whose sum is kept in bfloat16, which loses updates: a published mistake (levers 6.2), to reproduce only."""
+
+    kind: Literal["legacy-bf16-swa"]
 
 
 class TightSwa(FrozenConfig):
@@ -47,5 +58,5 @@ class Lawa(FrozenConfig):
     every_steps: int = Field(ge=1)
 
 
-AverageConfig = Annotated[Last | Ema | Swa | TightSwa | Lawa, Field(discriminator="kind")]
-Observed = Ema | Swa | Lawa
+AverageConfig = Annotated[Last | Ema | Swa | TightSwa | Lawa | LegacyBf16Swa, Field(discriminator="kind")]
+Observed = Ema | Swa | Lawa | LegacyBf16Swa

@@ -37,9 +37,9 @@ def evaluate(
     json: AsJson = False,
 ) -> int:
     """Score the validation split of a corpus. An artifact is unpacked from its bytes into a fresh network."""
-    from mulligan.cli.road import sha256_of
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.engine.job import weights_at
     from mulligan.engine.stage_runner import read_weights
     from mulligan.pack.budget import BUDGET_BYTES
     from mulligan.reading import artifact_bytes, check_budget
@@ -54,7 +54,7 @@ def evaluate(
     if not artifact_or_weights.is_file():
         raise ValueError(f"{artifact_or_weights}: no such file. Give an artifact.bin or a weights file (.safetensors).")
     weights, corpus = read_weights(artifact_or_weights), Corpus.load(data)
-    inputs = OutsideInput("weights", sha256_of(artifact_or_weights)), OutsideInput("corpus", corpus.digest)
+    inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
         readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores)

@@ -11,12 +11,15 @@ COMMANDS = {
     "run": "Train, average, quantize, pack and score a recipe; answers from the store what is there.",
     "plan": "Show every stage of a recipe: hit or miss and why, and the estimated seconds.",
     "evaluate": "Score an artifact or a weights file on a corpus.",
+    "compare": "Compare the arms of a results CSV over seeds: contrasts, effects, verdicts.",
     "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
     "import-checkpoint": "Read a starter-script checkpoint into a weights file.",
     "levers": "List every lever with its card.",
+    "report": "Write one self-contained HTML page of a finished run.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",
 }
 GROUPS = {
+    "study": "Plan, run, watch and report a study.",
     "recipe": "List, show and compare recipes.",
     "data": "Prepare, inspect, import and fetch corpora.",
     "store": "List, verify and clean the store.",

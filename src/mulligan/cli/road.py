@@ -1,13 +1,11 @@
 """From the arguments of a command to a road: recipe, changes, seed, and what is handed in from outside."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from mulligan.engine.job import Outside
+from mulligan.engine.job import corpus_at, weights_at
 from mulligan.flow import Road, lay_road
 from mulligan.recipe import Recipe, load_recipe
-from mulligan.store.stage_call import OutsideInput
 
 
 def road_from(recipe_name: str, changes: Sequence[str], seed: int, data: Path | None, weights: Path | None) -> Road:
@@ -15,8 +13,8 @@ def road_from(recipe_name: str, changes: Sequence[str], seed: int, data: Path | 
     return lay_road(
         recipe_from(recipe_name, changes, data),
         seed,
-        corpus=Outside(data, OutsideInput("corpus", sha256_of(data / "corpus.json"))) if data else None,
-        weights=Outside(weights, OutsideInput("weights", sha256_of(weights))) if weights else None,
+        corpus=corpus_at(data) if data else None,
+        weights=weights_at(weights) if weights else None,
     )
 
 
@@ -28,12 +26,3 @@ def recipe_from(recipe_name: str, changes: Sequence[str], data: Path | None) -> 
     from mulligan.data.config import PreparedData
 
     return recipe.replace(data=PreparedData(kind="prepared", validation_documents=recipe.data.validation_documents))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes; ValueError when there is none."""
-    if not path.is_file():
-        hint = " Make one with `mulligan data prepare`." if path.name == "corpus.json" else ""
-        raise ValueError(f"{path}: no such file.{hint}")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

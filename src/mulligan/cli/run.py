@@ -108,7 +108,8 @@ def _print(result: dict[str, Any]) -> None:
 def _average(record: dict[str, Any]) -> str:
     if record["kind"] == "last" or "num_snapshots" not in record:
         return "no average"
+    wrong = f" - WRONG ON PURPOSE ({record['wrong']})" if "wrong" in record else ""
     return (
         f"{record['num_snapshots']} snapshots, steps {record['first_step']} to {record['last_step']}, "
-        f"every {record['every_steps']}"
+        f"every {record['every_steps']}{wrong}"
     )

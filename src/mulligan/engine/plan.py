@@ -10,7 +10,9 @@ import numpy as np
 from mulligan.core.canonical import Json
 from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job
+from mulligan.engine.trajectory import Trajectory
 from mulligan.recipe import flatten
+from mulligan.store.stage_call import StageCall
 from mulligan.store.store import Store
 from mulligan.train.config import SecondsBudget
 
@@ -32,33 +34,70 @@ def plan_jobs(jobs: Sequence[Job], store: Store) -> list[Planned]:
     """Return what `run_jobs` would do with each job."""
     must_run = missing_jobs(jobs, store)
     manifests = [entry.manifest for entry in store.entries()] if must_run else []
-    return [_plan(job, store, must_run, manifests) for job in jobs]
+    steps = training_steps(jobs, store, must_run)
+    return [_plan(job, store, must_run, manifests, steps) for job in jobs]
 
 
-def _plan(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]]) -> Planned:
+def training_steps(jobs: Sequence[Job], store: Store, must_run: set[str]) -> dict[str, tuple[int, int]]:
+    """Return for each job that must train the steps from which to which it does, by key; equal ones where nothing is left.
+
+    A training goes on from the latest state that is stored or that a trunk before it will leave.
+    """
+    coming: set[str] = set()
+    found: dict[str, tuple[int, int]] = {}
+
+    def has(call: StageCall) -> bool:
+        return call.key in coming or store.has(call)
+
+    for job in jobs:
+        if job.call.key not in must_run or job.trajectory is None or job.call.stage not in ("train", "observe"):
+            continue
+        part = job.trajectory
+        if part.in_seconds:
+            continue
+        stop = part.last_step
+        if job.call.key in coming:  # recorded by the training before it
+            found[job.call.key] = (stop, stop)
+            continue
+        riding = [observed for observed in part.observed if not store.has(part.observe_call(observed))]
+        planned = [cut for cut in _trunk_cuts(job, stop) if part.can_begin(cut, riding, has)]
+        found[job.call.key] = (int(max([part.latest_cut(store, riding) or 0, *planned])), stop)
+        coming |= {part.state_call().key, *(part.observe_call(observed).key for observed in riding)}
+    return found
+
+
+def _trunk_cuts(job: Job, stop: int) -> list[int]:
+    """Return the steps at which trunks of `job` end."""
+    read = [source.trajectory for source in job.sources.values() if isinstance(source, Job)]
+    return [trunk.last_step for trunk in read if trunk is not None and trunk.last_step < stop]
+
+
+def _plan(
+    job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], steps: dict[str, tuple[int, int]]
+) -> Planned:
     if job.call.key not in must_run:
         hit = store.has(job.call)
         return Planned(job, "hit" if hit else "not needed", "stored" if hit else "nothing that is missing reads it", 0.0)
-    if job.call.stage in ("train", "observe"):
-        return _plan_training(job, store, must_run, manifests)
     alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
+    if job.trajectory is not None and job.call.stage in ("train", "observe"):
+        return _plan_training(job, job.trajectory, manifests, alike, steps.get(job.call.key))
     seconds = float(np.median([manifest["provenance"]["seconds"] for manifest in alike])) if alike else None
     return Planned(job, "miss", why_missing(job, alike), seconds)
 
 
-def _plan_training(job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]]) -> Planned:
-    assert job.trajectory is not None
-    if job.call.stage == "observe" and job.trajectory.state_call().key in must_run:
+def _plan_training(
+    job: Job, part: Trajectory, manifests: list[dict[str, Any]], alike: list[dict[str, Any]], steps: tuple[int, int] | None
+) -> Planned:
+    budget = part.train.budget
+    if steps is None:
+        seconds = budget.seconds if isinstance(budget, SecondsBudget) and job.call.stage == "train" else 0.0
+        return Planned(job, "miss", f"{why_missing(job, alike)}; a budget in seconds shares no trunk", seconds)
+    begin, end = steps
+    if begin == end:
         return Planned(job, "miss", "recorded while training", 0.0)
-    alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
-    train = job.trajectory.train
-    if isinstance(train.budget, SecondsBudget):
-        return Planned(job, "miss", f"{why_missing(job, alike)}; a budget in seconds shares no trunk", train.budget.seconds)
-    total = train.num_steps or 0
-    begin = int(job.trajectory.latest_cut(store) or 0)
     what = "replays" if job.call.stage == "observe" else "trains"
-    why = f"{what} {total - begin} of {total} steps, from step {begin}; {why_missing(job, alike)}"
-    return Planned(job, "miss", why, (total - begin) * train.batch_tokens / _tokens_per_second(job, manifests))
+    why = f"{what} {end - begin} of {end} steps, from step {begin}; {why_missing(job, alike)}"
+    return Planned(job, "miss", why, (end - begin) * part.train.batch_tokens / tokens_per_second(part, manifests))
 
 
 def why_missing(job: Job, alike: list[dict[str, Any]]) -> str:
@@ -82,10 +121,9 @@ def _named(path: str, here: dict[str, Json], there: dict[str, Json]) -> str:
     return f"{path} ({there.get(path)} -> {here.get(path)})"
 
 
-def _tokens_per_second(job: Job, manifests: list[dict[str, Any]]) -> float:
+def tokens_per_second(part: Trajectory, manifests: list[dict[str, Any]]) -> float:
     """Return the latest measured speed of this network, or a guess from its size and this machine's matrix products."""
-    assert job.trajectory is not None
-    model = job.trajectory.model.canonical()
+    model = part.model.canonical()
     timed = [
         (manifest["provenance"]["published"], manifest["provenance"]["tokens_per_second"])
         for manifest in manifests
@@ -93,7 +131,7 @@ def _tokens_per_second(job: Job, manifests: list[dict[str, Any]]) -> float:
     ]
     if timed:
         return float(max(timed)[1])
-    return MODEL_SHARE_OF_PEAK * matrix_flops() / (6 * job.trajectory.model.num_matrix_parameters)
+    return MODEL_SHARE_OF_PEAK * matrix_flops() / (6 * part.model.num_matrix_parameters)
 
 
 def matrix_flops() -> float:

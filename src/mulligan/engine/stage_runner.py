@@ -26,6 +26,8 @@ def run_job(job: Job, store: Store, execution: Execution) -> None:
         from mulligan.engine.training import run_trajectory
 
         assert job.trajectory is not None
+        if store.has(job.call):
+            return  # another observation's replay recorded this one too
         run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
     else:
         publish(_MAKERS[job.call.stage](job, store, execution))
@@ -41,6 +43,7 @@ def _make_data(job: Job, store: Store, execution: Execution) -> Callable[[Path],
 
 
 def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.average.config import Observed
     from mulligan.average.last import last
     from mulligan.average.stage import average
     from mulligan.values.observer import Observation
@@ -49,10 +52,9 @@ def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Pat
     assert job.trajectory is not None
     if "observation" not in job.sources:
         return last(TrainState.load(folder_of(job.sources["state"], store))).save
-    observed = job.trajectory.observed
-    assert observed is not None
+    assert isinstance(job.config, Observed)
     observation = Observation.load(folder_of(job.sources["observation"], store))
-    return average(observed, observation, job.trajectory.model.canonical()).save
+    return average(job.config, observation, job.trajectory.model.canonical()).save
 
 
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

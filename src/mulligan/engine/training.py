@@ -1,14 +1,15 @@
 """Carries out a trajectory: begins or resumes, advances segment by segment, publishes what each cut holds."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from mulligan.average.config import Observed
 from mulligan.average.stage import make_observer
 from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.engine.trajectory import Cut, Trajectory
 from mulligan.store.store import Store
-from mulligan.train.config import SecondsBudget
 from mulligan.train.trainer import Trainer
 from mulligan.values.corpus import Corpus
 from mulligan.values.observer import Observation, Observer
@@ -16,37 +17,47 @@ from mulligan.values.train_state import TrainState
 
 WARM_UP_STEPS = 3
 
+Riding = Sequence[tuple[Observed, Observer]]
+
 
 def run_trajectory(trajectory: Trajectory, corpus_folder: Path, store: Store, execution: Execution) -> None:
-    """Train to the end of the budget, publishing the state and the observation at every cut and at the end."""
-    observer = make_observer(trajectory.observed) if trajectory.observed else None
-    corpus = Corpus.load(corpus_folder)
-    stream = corpus.tokens("train")
-    observers = [observer] if observer else []
-    trainer = Trainer(trajectory.train, trajectory.model, stream, trajectory.seed, execution, observers)
-    _begin_or_resume(trainer, observer, trajectory, store)
-    if execution.compile and isinstance(trajectory.train.budget, SecondsBudget):
+    """Train to the end, publishing the state and what is not yet observed at every cut and at the end."""
+    riding = [(observed, make_observer(observed)) for observed in missing_observations(trajectory, store)]
+    stream = Corpus.load(corpus_folder).tokens("train")
+    observers = [observer for _, observer in riding]
+    trainer = Trainer(
+        trajectory.train, trajectory.model, stream, trajectory.seed, execution, observers, trajectory.grid, trajectory.stop
+    )
+    _begin_or_resume(trainer, riding, trajectory, store)
+    if execution.compile and trajectory.in_seconds:
         trainer.warm_up(WARM_UP_STEPS)  # compilation is not training time (levers 5.5)
     cut: Cut = 0.0
     while cut is not None:
         began, from_step = time.monotonic(), trainer.step
         trainer.advance(for_seconds=execution.segment_seconds)
-        cut = None if trainer.finished else _cut_now(trainer, execution)
-        _publish(trainer, observer, trajectory, cut, store, _speed(trainer, from_step, time.monotonic() - began))
+        cut = None if trainer.finished else _cut_now(trainer, trajectory, execution)
+        _publish(trainer, riding, trajectory, cut, store, _speed(trainer, from_step, time.monotonic() - began))
 
 
-def _begin_or_resume(trainer: Trainer, observer: Observer | None, trajectory: Trajectory, store: Store) -> None:
-    cut = trajectory.latest_cut(store)
+def missing_observations(trajectory: Trajectory, store: Store) -> list[Observed]:
+    """Return what must ride along: asked for, and not stored at the end."""
+    return [observed for observed in trajectory.observed if not store.has(trajectory.observe_call(observed))]
+
+
+def _begin_or_resume(trainer: Trainer, riding: Riding, trajectory: Trajectory, store: Store) -> None:
+    cut = trajectory.latest_cut(store, [observed for observed, _ in riding])
     if cut is None:
         trainer.begin()
         return
     trainer.load(TrainState.load(store.open(trajectory.state_call(cut)).folder))
-    if observer is not None and store.has(trajectory.observe_call(cut)):
-        observer.resume(Observation.load(store.open(trajectory.observe_call(cut)).folder))
+    for observed, observer in riding:
+        call = trajectory.observe_call(observed, cut)
+        if store.has(call):
+            observer.resume(Observation.load(store.open(call).folder))
 
 
-def _cut_now(trainer: Trainer, execution: Execution) -> Cut:
-    if isinstance(trainer.config.budget, SecondsBudget):
+def _cut_now(trainer: Trainer, trajectory: Trajectory, execution: Execution) -> Cut:
+    if trajectory.in_seconds:
         return execution.segment_seconds * max(1, round(trainer.elapsed_seconds / execution.segment_seconds))
     return float(trainer.step)
 
@@ -64,22 +75,16 @@ def _speed(trainer: Trainer, from_step: int, seconds: float) -> dict[str, Json]:
 
 
 def _publish(
-    trainer: Trainer,
-    observer: Observer | None,
-    trajectory: Trajectory,
-    cut: Cut,
-    store: Store,
-    provenance: dict[str, Json],
+    trainer: Trainer, riding: Riding, trajectory: Trajectory, cut: Cut, store: Store, provenance: dict[str, Json]
 ) -> None:
     """Publish what a cut holds. A replay meets the state that the first training stored, and is stamped with the outcome."""
     state_call = trajectory.state_call(cut)
     replayed = store.has(state_call)
     entry = store.publish(state_call, trainer.state().save, provenance)
-    if observer is not None:
-        if replayed and cut is not None and not entry.reproduced:
-            return  # what was seen on another path is no observation of the stored state
+    if replayed and cut is not None and not entry.reproduced:
+        return  # what was seen on another path is no observation of the stored state
+    stamp: dict[str, Json] = {"replay_reproduced_the_state": entry.reproduced} if replayed else {}
+    for observed, observer in riding:
         observation = observer.observation()
-        if cut is not None and not trajectory.saw_all(trainer.step, observation.record):
-            return
-        stamp: dict[str, Json] = {"replay_reproduced_the_state": entry.reproduced} if replayed else {}
-        store.publish(trajectory.observe_call(cut), observation.save, {**provenance, **stamp})
+        if cut is None or trajectory.saw_all(observed, trainer.step, observation.record):
+            store.publish(trajectory.observe_call(observed, cut), observation.save, {**provenance, **stamp})

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
+from mulligan.numerics.trigger import Trigger
 
 VERSION = 1
 
@@ -98,12 +99,26 @@ class MuonAdam(FrozenConfig):
     adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
 
 
+class NoFakeQuantization(FrozenConfig):
+    """Train on the weights as they are."""
+
+    kind: Literal["off"]
+
+
+class ParameterSwap(FrozenConfig):
+    """Once `start` has fired, take gradients at the weights rounded to the recipe's grid; steps move the weights themselves."""
+
+    kind: Literal["parameter-swap"]
+    start: Trigger
+
+
 Budget = Annotated[StepsBudget | TokensBudget | SecondsBudget, Field(discriminator="kind")]
 Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
 ]
 Loader = Annotated[SequentialLoader, Field()]
 Optimizer = Annotated[MuonAdam, Field()]
+FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]
 
 
 class TrainConfig(FrozenConfig):
@@ -118,6 +133,7 @@ class TrainConfig(FrozenConfig):
     accumulation_steps: int = lever_field(1, off=1, ge=1)
     grad_clip_norm: float = lever_field(0.0, off=0.0, ge=0)
     precision: Literal["fp32", "bf16"]
+    fake_quantize: FakeQuantize = lever_field(NoFakeQuantization(kind="off"), off={"kind": "off"})
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "TrainConfig":

@@ -8,19 +8,25 @@ differ in late steps alone share their early states, and where a run was cut mov
 from itertools import pairwise
 
 from mulligan.core.canonical import Json
-from mulligan.train.config import SecondsBudget, TrainConfig
+from mulligan.numerics.config import GridConfig
+from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
 
-TIME_DEPENDENT = {"budget", "warmdown"}
+TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize"}
 MOMENTUM = ("momentum", "momentum_start", "momentum_warmup_steps")
 
 
 class History:
-    """The history of one training config, to any step."""
+    """The history of one training config, to any step. `grid` acts where fake quantization does."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        self.warmdown = Schedule(config).warmdown
+    def __init__(self, config: TrainConfig, grid: GridConfig) -> None:
+        self.config, self.grid = config, grid
+        schedule = Schedule(config)
+        self.warmdown = schedule.warmdown
+        fake = config.fake_quantize
+        self.fake_from: int | None = None
+        if isinstance(fake, ParameterSwap) and config.num_steps is not None:
+            self.fake_from = schedule.first_step(fake.start)
         self.momentum: dict[str, Json] = {name: getattr(config.optimizer, name) for name in MOMENTUM}
 
     def static(self) -> dict[str, Json]:
@@ -35,6 +41,7 @@ class History:
         """Return the stretches that cover steps [0, stop) of a budget in steps or tokens."""
         edges = [self.config.optimizer.momentum_warmup_steps]
         edges += [self.warmdown.first_step] if self.warmdown else []
+        edges += [self.fake_from] if self.fake_from is not None else []
         cuts = sorted({0, stop, *(edge for edge in edges if 0 < edge < stop)})
         stretches: list[list[Json]] = []
         for start, end in pairwise(cuts):
@@ -53,6 +60,8 @@ class History:
             "warmdown": self.config.warmdown.canonical(),
             **self.momentum,
         }
+        if isinstance(self.config.fake_quantize, ParameterSwap):
+            acting["fake_quantize"] = {**self.config.fake_quantize.canonical(), "grid": self.grid.canonical()}
         return [["seconds", stop, acting]]
 
     def acting(self, step: int) -> dict[str, Json]:
@@ -61,4 +70,18 @@ class History:
         acting = dict(self.momentum) if warming_up else {"momentum": self.momentum["momentum"]}
         if self.warmdown is not None and step >= self.warmdown.first_step:
             acting["warmdown"] = self.warmdown.canonical()
+        if self.fake_from is not None and step >= self.fake_from:
+            acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
         return acting
+
+
+def shared_until(one: list[Json], other: list[Json]) -> int:
+    """Return the step up to which two histories are one and the same: the states until there serve both."""
+    shared = 0
+    for (_, stop, acting), (_, other_stop, other_acting) in zip(one, other, strict=False):  # type: ignore[misc, str-unpack]
+        if acting != other_acting:
+            break
+        shared = min(stop, other_stop)  # type: ignore[type-var, assignment]
+        if stop != other_stop:
+            break
+    return shared

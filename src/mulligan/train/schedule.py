@@ -4,6 +4,7 @@ Torch-free. Sources: levers 5.1-5.4, 16.1. With a budget in steps or tokens ever
 `(until_step - step) / over_steps`, so that equal schedules written differently are the same schedule.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from mulligan.core.canonical import Json
@@ -98,11 +99,25 @@ class Schedule:
         """
         if self.num_steps is None:
             return trigger
-        for step in range(self.num_steps):
-            done = self.after(self.before(step))
-            if trigger.fires(done):
-                return AtStep(kind="at-step", step=done.step)
-        raise ValueError(
+        step = bisect_left(range(self.num_steps), True, key=lambda step: trigger.fires(self.after(self.before(step))))
+        if step == self.num_steps:
+            raise self._never(trigger)
+        return AtStep(kind="at-step", step=step + 1)
+
+    def first_step(self, trigger: Trigger) -> int:
+        """Return the first step, counted from 0, that trains with `trigger` on; needs a budget in steps or tokens.
+
+        Judged before the step runs, as a lever of training is; an average judges the step that is done. Every trigger
+        stays on once it has fired, so the step is found by bisection. ValueError when none would be trained with it.
+        """
+        assert self.num_steps is not None
+        step = bisect_left(range(self.num_steps), True, key=lambda step: trigger.fires(self.before(step)))
+        if step == self.num_steps:
+            raise self._never(trigger)
+        return step
+
+    def _never(self, trigger: Trigger) -> ValueError:
+        return ValueError(
             f"The trigger {trigger.canonical()} never fires in {self.num_steps} steps with warmdown "
             f"{self.config.warmdown.canonical()}. Give one that fires before the last step, or another warmdown."
         )

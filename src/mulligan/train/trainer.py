@@ -6,6 +6,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from mulligan.core.error import DivergedError
 from mulligan.core.execution import Execution
 from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
+from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import Moment
-from mulligan.train.config import SecondsBudget, TrainConfig
+from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.loader import SequentialBatches
 from mulligan.train.optimizer import Optimizer
+from mulligan.train.parameter_swap import Swap
 from mulligan.train.schedule import Schedule
 from mulligan.values.corpus import TokenStream
 from mulligan.values.observer import Observer
@@ -38,8 +41,11 @@ class Trainer:
         seed: int,
         execution: Execution,
         observers: Sequence[Observer] = (),
+        grid: GridConfig | None = None,
+        stop: int | None = None,
     ) -> None:
         self.config, self.execution, self.observers = config, execution, observers
+        self.stop = stop
         self.device = torch.device(execution.device)
         self.schedule = Schedule(config)
         self.model_config = model
@@ -48,6 +54,12 @@ class Trainer:
         self.loss = torch.compile(self.model, fullgraph=True, dynamic=False) if execution.compile else self.model
         self.weights = dict(self.model.named_parameters())
         self.optimizer = Optimizer(config.optimizer, self.model, config.precision)
+        self.swap: Swap | None = None
+        if isinstance(config.fake_quantize, ParameterSwap):
+            if grid is None:
+                raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
+            self.swap = Swap(self.weights, grid)
+        self._swapping = False
         self.batches = SequentialBatches(config, stream, seed)
         self.step = 0
         self.elapsed_seconds = 0.0
@@ -62,10 +74,10 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is spent."""
+        """Whether the budget is spent, or the step reached at which this run was to `stop`."""
         if isinstance(self.config.budget, SecondsBudget):
             return self.elapsed_seconds >= self.config.budget.seconds
-        return self.step >= (self.schedule.num_steps or 0)
+        return self.step >= (self.schedule.num_steps or 0) or (self.stop is not None and self.step >= self.stop)
 
     def advance(self, *, until_step: int | None = None, for_seconds: float | None = None) -> None:
         """Train until `until_step`, for about `for_seconds`, or to the end of the budget, whichever comes first.
@@ -90,7 +102,8 @@ class Trainer:
     def _one_step(self) -> None:
         moment = self.schedule.before(self.step, self.elapsed_seconds)
         momentum = self.schedule.momentum(self.step)
-        loss = self._gradients()
+        with self._rounded(moment):
+            loss = self._gradients()
         norm = self._clip()
         self.optimizer.step(moment, momentum)
         self.model.zero_grad(set_to_none=True)
@@ -103,6 +116,14 @@ class Trainer:
         after: Moment = self.schedule.after(moment, self.elapsed_seconds)
         for observer in self.observers:
             observer.observe(after, self.weights)
+
+    def _rounded(self, moment: Moment) -> AbstractContextManager[None]:
+        """Return the context of one step's gradients: rounded weights from the trigger on, which is latched."""
+        fake = self.config.fake_quantize
+        if self.swap is None or not isinstance(fake, ParameterSwap):
+            return nullcontext()
+        self._swapping = self._swapping or fake.start.fires(moment)
+        return self.swap.rounded() if self._swapping else nullcontext()
 
     def _gradients(self) -> torch.Tensor:
         """Accumulate the gradients of one step; return its mean loss in nats per token, still on the device."""

@@ -1,0 +1,219 @@
+"""`mulligan study`: plan, run, watch and report a study."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder
+
+if TYPE_CHECKING:
+    from mulligan.engine.pool import Progress
+    from mulligan.study.plan import Cost, LaidStudy
+
+app = App(name="study", help="Plan, run, watch and report a study.")
+
+Scale = Annotated[str | None, Parameter(help="Which scale of the study; default: the first in the file.")]
+Workers = Annotated[int | None, Parameter(help="Processes at once; default: as cores and memory allow.")]
+WorkerThreads = Annotated[int | None, Parameter(help="Threads of each process; default: the cores shared out.")]
+
+
+def _lay(file: Path, scale: str | None, data: Path | None) -> "LaidStudy":
+    from mulligan.engine.job import corpus_at
+    from mulligan.study.config import load_study
+    from mulligan.study.plan import lay_study
+
+    study, _ = load_study(file, scale)
+    return lay_study(study, corpus_at(data) if data else None)
+
+
+@app.command
+def plan(
+    file: Path,
+    /,
+    *,
+    scale: Scale = None,
+    data: Data = None,
+    store: StoreFolder = DEFAULT_STORE,
+    workers: Workers = None,
+    price_per_hour: Annotated[float | None, Parameter(help="Price of this machine per hour, for the cost.")] = None,
+    json: AsJson = False,
+) -> int:
+    """Show what FILE asks: arms, what they share, what is left to run, and which effects so many seeds can show."""
+    from mulligan.cli.terminal import print_json
+    from mulligan.store.store import Store
+    from mulligan.study.execute import pool_size
+    from mulligan.study.plan import cost_of
+    from mulligan.study.power import power_of
+
+    laid = _lay(file, scale, data)
+    cost, power = cost_of(laid, Store(store)), power_of(laid.config)
+    seconds = cost.seconds / pool_size(laid, workers, None).workers
+    money = None if price_per_hour is None else price_per_hour * seconds / 3600
+    result = {
+        "question": laid.config.question,
+        "arms": [{"name": arm.name, "difference": arm.difference} for arm in laid.arms],
+        "seeds": list(laid.config.seeds),
+        "segments": cost.segments,
+        "steps_to_run": cost.steps_to_run,
+        "steps_without_sharing": laid.steps_without_sharing,
+        "stages_to_run": cost.stages_to_run,
+        "seconds": seconds,
+        "stages_of_unknown_length": cost.unknown_stages,
+        "state_bytes": cost.state_bytes,
+        "price": money,
+        "power": power,
+    }
+    if json:
+        print_json(result)
+    else:
+        again = f"{file}" + (f" --scale {scale}" if scale else "") + (f" --data {data}" if data else "")
+        _print_plan(laid, cost, result, again)
+    return 0
+
+
+def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: str) -> None:
+    from mulligan.cli.terminal import out, print_table
+    from mulligan.core.units import format_bytes
+    from mulligan.study.design import alias_table
+
+    study = laid.config
+    out.print(study.question)
+    out.print(
+        f"held equal: {study.budget.kind}; primary metric: {study.metric}; margin {study.margin_bpb} bpb, alpha {study.alpha}"
+    )
+    out.print()
+    rows = [[arm.name, _difference(arm.difference)] for arm in laid.arms]
+    print_table("arms", ["arm", "differs from the baseline in"], rows)
+    for line in alias_table(study):
+        out.print(f"alias      {line}")
+    share = cost.steps_to_run / max(laid.steps_without_sharing, 1)
+    out.print(f"cells      {len(laid.arms)} arms x {len(study.seeds)} seeds {list(study.seeds)}")
+    out.print(
+        f"steps      {cost.steps_to_run:,} to run in {cost.segments} segments; {laid.steps_without_sharing:,} without "
+        f"sharing ({share:.0%})"
+    )
+    unknown = f", and {cost.unknown_stages} stages of unknown length" if cost.unknown_stages else ""
+    out.print(f"stages     {cost.stages_to_run} to run; about {result['seconds']:.0f} s{unknown}")
+    out.print(f"states     about {format_bytes(cost.state_bytes)}")
+    if result["price"] is not None:
+        out.print(f"price      {result['price']:.2f}")
+    for line in result["power"]["lines"]:
+        out.print(f"power      {line}")
+    out.print(f"next       mulligan study run {again}")
+
+
+def _difference(difference: dict[str, Any]) -> str:
+    return "; ".join(f"{path}: {before} -> {after}" for path, (before, after) in difference.items()) or "(baseline)"
+
+
+@app.command
+def run(
+    file: Path,
+    /,
+    *,
+    scale: Scale = None,
+    data: Data = None,
+    store: StoreFolder = DEFAULT_STORE,
+    workers: Workers = None,
+    threads: WorkerThreads = None,
+    device: Annotated[str, Parameter(help="cpu, cuda or cuda:N.")] = "cpu",
+    segment_seconds: Annotated[float, Parameter(help="Publish a training state about this often.")] = 30.0,
+    json: AsJson = False,
+) -> int:
+    """Run what is missing of FILE on all cores, and say what it found. Killed, it goes on where it was; cells that fail
+    are recorded, and the rest goes on. Exit code 1 when cells failed."""
+    from mulligan.cli.terminal import print_json
+    from mulligan.store.store import Store
+    from mulligan.study.execute import pool_size, run_study
+
+    laid, kept = _lay(file, scale, data), Store(store)
+    size = pool_size(laid, workers, threads)
+    watcher = _Watcher(laid)
+    result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=watcher)
+    if json:
+        print_json(result)
+    else:
+        print_result(result)
+    return int(any(cell["status"] != "done" for cell in result["cells"]))
+
+
+class _Watcher:
+    """Prints how far a study is: a line now and then."""
+
+    def __init__(self, laid: "LaidStudy", every_seconds: float = 10.0) -> None:
+        self.names = {job.call.key: job.name for job in laid.jobs}
+        self.every_seconds = every_seconds
+        self.last = 0.0
+
+    def __call__(self, progress: "Progress") -> None:
+        from mulligan.cli.terminal import err
+
+        now = time.monotonic()
+        if now - self.last < self.every_seconds and progress.waiting:
+            return
+        self.last = now
+        running = "; ".join(progress.running.values())
+        failed = f", {len(progress.failed)} failed" if progress.failed else ""
+        err.print(
+            f"{now - progress.began:5.0f} s: {len(progress.done)} stages done{failed}, {progress.waiting} waiting; {running}",
+            soft_wrap=True,
+        )
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print the verdicts of a study."""
+    from mulligan.cli.terminal import out, print_table
+
+    study, primary = result["study"], result["primary"]
+    out.print(study["question"])
+    out.print()
+    failed = [cell for cell in result["cells"] if cell["status"] != "done"]
+    rows = []
+    for arm, values in primary["values"].items():
+        numbers = list(values.values())
+        mean = sum(numbers) / len(numbers) if numbers else float("nan")
+        verdict = primary["verdicts"].get(arm)
+        said = "baseline" if arm == result["baseline"] else "no values" if verdict is None else verdict["word"]
+        text = "" if verdict is None else verdict["text"]
+        rows.append([arm, str(len(numbers)), f"{mean:.4f}", said, text])
+    print_table(
+        f"{primary['name']} ({primary['unit']}, lower is better)", ["arm", "n", "mean", "verdict", ""], rows, right=(1, 2)
+    )
+    for name, verdict in primary["effect_verdicts"].items():
+        out.print(f"effect     {name}: {verdict['word']}: {verdict['text']}")
+    steps = result["steps"]
+    out.print(f"steps      {steps['executed']:,} run, {steps['without_sharing']:,} without sharing")
+    for cell in failed:
+        out.print(f"{cell['status']:<10} {cell['arm']}, seed {cell['seed']}: {cell['error']}")
+
+
+@app.command
+def status(
+    file: Path, /, *, scale: Scale = None, data: Data = None, store: StoreFolder = DEFAULT_STORE, json: AsJson = False
+) -> int:
+    """Show how far FILE is, from another terminal."""
+    from mulligan.cli.terminal import out, print_json
+    from mulligan.store.store import Store
+    from mulligan.study.execute import STATUS, read_json, study_folder
+
+    laid, kept = _lay(file, scale, data), Store(store)
+    found = read_json(study_folder(laid, kept) / STATUS) or {}
+    wanted = [job for cell in laid.cells for job in cell.road.jobs if job.wanted]
+    done = {job.call.key for job in wanted if kept.has(job.call)}
+    cells = sum(all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)
+    fresh = bool(found) and time.time() - found["updated"] < 5 and found["running"] is not None
+    result = {"cells": len(laid.cells), "cells_done": cells, "is_running": fresh, **found}
+    if json:
+        print_json(result)
+        return 0
+    out.print(f"{cells} of {len(laid.cells)} cells done; {'running' if fresh else 'not running'}")
+    for line in (found.get("running") or []) if fresh else []:
+        out.print(f"running    {line}")
+    for line in found.get("failed") or []:
+        out.print(f"failed     {line}")
+    return 0
+
+
+app.command("mulligan.cli.report:study_report", name="report")

@@ -1,0 +1,220 @@
+"""The config of a study, torch-free: question, factors with their levels, seeds, metrics, margin.
+
+A level is a set of recipe changes by dotted path; the first level of each factor is its baseline. A scale overrides any
+of the study's own keys, so that one question is asked on a laptop and at the published size.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mulligan.core.canonical import digest
+from mulligan.core.config import FrozenConfig, parse_config
+
+
+class Factor(FrozenConfig):
+    """What is varied: `levels` by name, each a table {recipe path: value}; or one `path` with its `values`."""
+
+    levels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    path: str | None = None
+    values: tuple[Any, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_levels(self) -> Self:
+        if bool(self.levels) == (self.path is not None):
+            raise ValueError("give a factor either `levels` or `path` with `values`")
+        if len(self.changes) < 2:
+            raise ValueError(f"the factor has {len(self.changes)} level; a factor has two or more, the baseline first")
+        return self
+
+    @property
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """The recipe changes of each level by its name; the baseline level first."""
+        if self.path is None:
+            return self.levels
+        return {_level_name(value): {self.path: value} for value in self.values}
+
+
+def _level_name(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class FullFactorial(FrozenConfig):
+    """Every combination of levels."""
+
+    kind: Literal["full-factorial"]
+
+
+class OneAtATime(FrozenConfig):
+    """The baseline, and each other level alone. Interactions cannot be seen."""
+
+    kind: Literal["one-at-a-time"]
+
+
+class Sweep(FrozenConfig):
+    """All levels of a single factor."""
+
+    kind: Literal["sweep"]
+
+
+class Fractional(FrozenConfig):
+    """A fraction of the combinations of two-level factors: `generators` such as "a b c abc", one word per factor."""
+
+    kind: Literal["fractional"]
+    generators: str
+
+
+class Address(FrozenConfig):
+    """Which reading is meant. Without an average, averaged weights are the raw ones.
+
+    What is left out (`windows`, `context_len`, `stride`) a factor of the study varies; one reading must fit in each arm.
+    """
+
+    point: Literal["raw", "averaged", "quantized"]
+    windows: Literal["flat", "sliding", "document-isolated"] | None = None
+    context_len: int | None = Field(default=None, ge=1)
+    stride: int | None = Field(default=None, ge=1)
+
+    def __str__(self) -> str:
+        parts = [self.point, self.windows, self.context_len, f"stride {self.stride}" if self.stride else None]
+        return ", ".join(str(part) for part in parts if part is not None)
+
+
+class Published(FrozenConfig):
+    """What somebody else reported on this question, to stand beside our figure."""
+
+    what: str
+    figure: str
+    source: str
+
+
+class Difference(FrozenConfig):
+    """A secondary metric: one reading minus another of the same cell, in bits per byte."""
+
+    kind: Literal["difference"]
+    name: str
+    of: Address
+    minus: Address
+
+
+class Score(FrozenConfig):
+    """A secondary metric: another reading, in bits per byte."""
+
+    kind: Literal["score"]
+    name: str
+    of: Address
+
+
+class Payload(FrozenConfig):
+    """A secondary metric: bytes of the packed weights."""
+
+    kind: Literal["payload-bytes"]
+
+
+class StepTime(FrozenConfig):
+    """A secondary metric: milliseconds per training step, where this cell trained steps of its own."""
+
+    kind: Literal["milliseconds-per-step"]
+
+
+class Equal(FrozenConfig):
+    """What the arms have in common: all train for as many steps, or tokens."""
+
+    kind: Literal["steps", "tokens"]
+
+
+class EqualSeconds(FrozenConfig):
+    """All arms train for `seconds` at `step_ms` milliseconds a step: of "control", and of levels or arms that cost other.
+
+    The time becomes a fixed number of steps per arm, so arms of unequal cost compare fairly and still share trunks.
+    """
+
+    kind: Literal["seconds"]
+    seconds: float = Field(gt=0)
+    step_ms: dict[str, float]
+
+    @model_validator(mode="after")
+    def _has_control(self) -> Self:
+        if "control" not in self.step_ms or min(self.step_ms.values()) <= 0:
+            raise ValueError("budget.step_ms needs the milliseconds of a step of `control`, and every value above 0")
+        return self
+
+
+Design = Annotated[FullFactorial | OneAtATime | Sweep | Fractional, Field(discriminator="kind")]
+Secondary = Annotated[Difference | Score | Payload | StepTime, Field(discriminator="kind")]
+EqualBudget = Annotated[Equal | EqualSeconds, Field(discriminator="kind")]
+
+
+class StudyConfig(FrozenConfig):
+    """One question. `margin_bpb`: the effect that matters; `alpha`: of the family; `noise_bpb`: seed sd for planning.
+
+    `weights`: files that stand in for training, one for each of the seeds, in studies of what comes after it.
+    """
+
+    question: str
+    hypothesis: str = ""
+    published: tuple[Published, ...] = ()
+    phase: Literal["explore", "confirm"]
+    recipe: str
+    changes: dict[str, Any] = Field(default_factory=dict)
+    factors: dict[str, Factor] = Field(min_length=1)
+    design: Design
+    budget: EqualBudget
+    seeds: tuple[int, ...] = Field(min_length=1)
+    weights: tuple[str, ...] = ()
+    metric: Address
+    secondary: tuple[Secondary, ...] = ()
+    margin_bpb: float = Field(gt=0)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    looks: int = Field(default=1, ge=1)
+    noise_bpb: float = Field(default=0.0005, gt=0)
+    frozen: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ from one another; given {list(self.seeds)}")
+        if self.weights and len(self.weights) != len(self.seeds):
+            raise ValueError(f"weights has {len(self.weights)} files for {len(self.seeds)} seeds; give one file for each seed")
+        if isinstance(self.design, Sweep) and len(self.factors) != 1:
+            raise ValueError(f"a sweep has one factor; given {list(self.factors)}. Use full-factorial or one-at-a-time")
+        return self
+
+
+def load_study(path: Path, scale: str | None = None) -> tuple[StudyConfig, str | None]:
+    """Return the study in a TOML file at one of its scales (None: the first), and the name of that scale."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such study file. Give a path to a .toml file; shipped ones lie in studies/.")
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid TOML: {error}.") from None
+    scales = data.pop("scale", {})
+    if scale is not None and scale not in scales:
+        raise ValueError(f"--scale {scale}: {path} has the scales {', '.join(scales) or '(none)'}.")
+    chosen = scale or next(iter(scales), None)
+    study = parse_config(StudyConfig, _merged(data, scales[chosen]) if chosen else data, "")
+    if study.phase == "confirm" and study.frozen != study_hash(study):
+        raise ValueError(
+            f"{path}: a confirming study is frozen before it runs. Its hash is {study_hash(study)}; write "
+            f'frozen = "{study_hash(study)}" into the file, and change nothing after. Given: {study.frozen}.'
+        )
+    return study, chosen
+
+
+def _merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `data` with the tables of `over` merged into its own; anything else is replaced."""
+    merged = dict(data)
+    for name, value in over.items():
+        here = merged.get(name)
+        merged[name] = _merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def study_hash(study: StudyConfig) -> str:
+    """Return the 16 hex digits that stand for everything in the study but `frozen` itself, the order of levels included."""
+    data = {name: value for name, value in study.model_dump(mode="json").items() if name != "frozen"}
+    order = [[name, list(factor.changes)] for name, factor in study.factors.items()]
+    return digest([data, order])[:16]

@@ -1,0 +1,126 @@
+"""Runs a study: shared jobs in a local pool, its state on disk for `status`, its result when all is done or failed."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mulligan.core.execution import Execution
+from mulligan.engine.inline import missing_jobs, run_jobs
+from mulligan.engine.pool import PoolSize, Progress, run_pool
+from mulligan.store.store import Store
+from mulligan.study.config import study_hash
+from mulligan.study.plan import LaidStudy
+from mulligan.study.result import read_study
+
+RESULT, STATUS = "result.json", "status.json"
+WORKER_BYTES = 1 << 30
+"""Of a worker before its network: the interpreter, torch and its buffers."""
+ACTIVATION_BYTES = 160
+"""Per token of a batch, layer and channel, in training."""
+
+
+def study_folder(laid: LaidStudy, store: Store) -> Path:
+    """Return where the study's status and result lie."""
+    return store.root / "studies" / study_hash(laid.config)
+
+
+def pool_size(laid: LaidStudy, workers: int | None, threads: int | None) -> PoolSize:
+    """Return how many processes run at once: as cores and free memory allow, one thread each unless fewer than cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name, given in (("--workers", workers), ("--threads", threads)):
+        if given is not None and given < 1:
+            raise ValueError(f"{name} {given}: give 1 or more.")
+    if workers is None:
+        by_cores = max(1, cores // (threads or 1))
+        workers = max(1, min(by_cores, _free_bytes() // _worker_bytes(laid), len(laid.jobs)))
+    return PoolSize(workers, threads or max(1, cores // workers))
+
+
+def _worker_bytes(laid: LaidStudy) -> int:
+    recipes = [arm.recipe for arm in laid.arms]
+    return WORKER_BYTES + max(
+        16 * recipe.model.num_matrix_parameters
+        + ACTIVATION_BYTES * recipe.train.batch_tokens * recipe.model.num_layers * recipe.model.model_dim
+        for recipe in recipes
+    )
+
+
+def _free_bytes() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return 1 << 40
+
+
+def run_study(
+    laid: LaidStudy,
+    store: Store,
+    size: PoolSize,
+    *,
+    device: str = "cpu",
+    segment_seconds: float = Execution.segment_seconds,
+    report: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Run what is missing, write the result beside the store's values and return it; failed cells are in it."""
+    folder = study_folder(laid, store)
+    keys = sorted({job.call.key for cell in laid.cells for job in cell.road.jobs})
+    store.record_run(f"study-{folder.name}", {"study": laid.config.model_dump(mode="json"), "keys": list(keys)})
+    failed: dict[str, str] = {}
+    if missing_jobs(laid.jobs, store):
+        from mulligan.engine.preflight import preflight
+
+        run_jobs([job for job in laid.jobs if job.call.stage == "data"], store, Execution())
+        preflight(laid.jobs, store)
+        keeper = _StatusKeeper(folder, len(laid.jobs), report)
+        _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=keeper)
+        keeper.write(None)
+    result = read_study(laid, store, failed)
+    write_json(folder / RESULT, result)
+    return result
+
+
+class _StatusKeeper:
+    """Passes progress on, and writes it down once a second for whoever asks from another terminal."""
+
+    def __init__(self, folder: Path, total: int, report: Callable[[Progress], None] | None) -> None:
+        self.folder, self.total, self.report = folder, total, report
+        self.last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if self.report:
+            self.report(progress)
+        if time.monotonic() - self.last >= 1.0:
+            self.write(progress)
+
+    def write(self, progress: Progress | None) -> None:
+        self.last = time.monotonic()
+        status: dict[str, Any] = {"running": None}
+        if progress is not None:
+            status = {
+                "running": list(progress.running.values()),
+                "pid": os.getpid(),
+                "waiting": progress.waiting,
+                "done": len(progress.done),
+                "failed": sorted(set(progress.failed.values())),
+                "seconds": round(time.monotonic() - progress.began, 1),
+            }
+        write_json(self.folder / STATUS, {**status, "stages": self.total, "updated": time.time()})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}.{os.getpid()}")
+    building.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+    os.replace(building, path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what `write_json` wrote, or None where there is nothing."""
+    if not path.is_file():
+        return None
+    value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return value

@@ -1,0 +1,80 @@
+"""Which number of a cell is meant: an address names one reading, and in every arm the same one. Torch-free.
+
+Checked before anything runs; scores whose addresses differ in more than a factor says are never subtracted.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mulligan.engine.job import Job
+from mulligan.flow import Road
+from mulligan.study.config import Address, Difference, Payload, Score, Secondary, StudyConfig
+from mulligan.study.design import Arm
+
+PRIMARY = "primary"
+
+
+def name_of(metric: Secondary) -> str:
+    """Return the name under which a secondary metric is reported."""
+    return metric.name if isinstance(metric, Difference | Score) else metric.kind
+
+
+def unit_of(metric: Secondary) -> str:
+    """Return the unit of a secondary metric."""
+    if isinstance(metric, Difference | Score):
+        return "bits per byte"
+    return "bytes" if isinstance(metric, Payload) else "milliseconds"
+
+
+def find_score(road: Road, address: Address) -> Job:
+    """Return the evaluate job that an address means on a road; ValueError when none or several fit."""
+    point = address.point if address.point in road.points else "raw"
+    scores = [job for job in road.jobs if job.call.stage == "evaluate"]
+    fitting = [job for job in scores if job.settings["point"] == point and _fits(job, address)]
+    if len(fitting) != 1:
+        there = "; ".join(str(_address(job)) for job in scores)
+        raise ValueError(
+            f"The metric ({address}) names {len(fitting)} readings of the recipe, and must name one. There are: {there}."
+        )
+    return fitting[0]
+
+
+def _fits(job: Job, address: Address) -> bool:
+    windows = job.settings["windows"]
+    asked = {name: getattr(address, name) for name in ("context_len", "stride")}
+    if address.windows is not None and windows.kind != address.windows:
+        return False
+    return all(value is None or getattr(windows, name) == value for name, value in asked.items())
+
+
+def _address(job: Job) -> Address:
+    windows = job.settings["windows"]
+    stride = None if windows.kind == "flat" else windows.stride
+    return Address(point=job.settings["point"], windows=windows.kind, context_len=windows.context_len, stride=stride)
+
+
+def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]) -> None:
+    """Raise ValueError unless every metric names one reading in each arm, and the same one where no factor varies it."""
+    addresses = [study.metric, *(address for metric in study.secondary for address in _addresses(metric))]
+    varied = any(
+        path.split(".")[0] in ("evaluate", "data") for factor in study.factors.values() for path in _paths(factor.changes)
+    )
+    for address in addresses:
+        found = {arm.name: _measured(find_score(road, address)) for arm, road in zip(arms, roads, strict=True)}
+        if len({str(measured) for measured in found.values()}) > 1 and not varied:
+            raise ValueError(f"The metric ({address}) is another measurement in each arm, and no factor varies it: {found}.")
+
+
+def _addresses(metric: Secondary) -> tuple[Address, ...]:
+    if isinstance(metric, Difference):
+        return metric.of, metric.minus
+    return (metric.of,) if isinstance(metric, Score) else ()
+
+
+def _paths(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [path for change in changes.values() for path in change]
+
+
+def _measured(job: Job) -> dict[str, Any]:
+    """Return what bears on what is measured: windows, precision, denominators, documents, corpus."""
+    return {**job.call.config, "corpus": job.call.inputs[1].key}

@@ -1,0 +1,107 @@
+"""The plan of a study: cells, the jobs they share, and what that costs, before anything runs. Torch-free."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mulligan.engine.inline import missing_jobs
+from mulligan.engine.job import Job, Outside, weights_at
+from mulligan.engine.plan import plan_jobs, training_steps
+from mulligan.engine.sharing import share
+from mulligan.flow import Road, lay_road
+from mulligan.store.store import Store
+from mulligan.study.config import StudyConfig
+from mulligan.study.design import Arm, make_arms
+from mulligan.study.metric import check_metrics
+
+BYTES_PER_PARAMETER = 12
+"""A stored state: float32 weights and at most two moments."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm at one seed, and its road."""
+
+    arm: Arm
+    seed: int
+    road: Road
+
+
+@dataclass(frozen=True)
+class LaidStudy:
+    """A study laid out: its arms, its cells, and the jobs of all cells with what they share."""
+
+    config: StudyConfig
+    arms: tuple[Arm, ...]
+    cells: tuple[Cell, ...]
+    jobs: tuple[Job, ...]
+
+    @cached_property
+    def steps_without_sharing(self) -> int:
+        """Training steps if every cell were a run of its own."""
+        if self.config.weights:
+            return 0
+        return sum(cell.arm.recipe.train.num_steps or 0 for cell in self.cells)
+
+
+def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
+    """Return the study's cells, seeds outermost, and their shared jobs. `corpus`: a prepared one for all arms."""
+    arms = make_arms(study)
+    weights: list[Outside | None] = [weights_at(Path(file)) for file in study.weights] or [None] * len(study.seeds)
+    cells = [
+        Cell(arm, seed, lay_road(arm.recipe, seed, corpus=corpus, weights=given))
+        for seed, given in zip(study.seeds, weights, strict=True)
+        for arm in arms
+    ]
+    first = cells[: len(arms)]
+    _check_difference(first)
+    check_metrics(study, arms, [cell.road for cell in first])
+    return LaidStudy(study, tuple(arms), tuple(cells), tuple(share(cell.road.jobs for cell in cells)))
+
+
+def _check_difference(cells: Sequence[Cell]) -> None:
+    """Raise ValueError when an arm's recipe differs from another's in nothing that is run."""
+    seen: dict[tuple[str, ...], Cell] = {}
+    for cell in cells:
+        twin = seen.setdefault(tuple(job.call.key for job in cell.road.jobs if job.wanted), cell)
+        if twin is not cell:
+            raise ValueError(
+                f"The arms {twin.arm.name} and {cell.arm.name} run one and the same stages: what they differ in "
+                "acts on none of them (weights that are given are not trained). Correct the levels."
+            )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is left to do: training steps, stages, seconds of one worker (None where unknown) and bytes of states."""
+
+    steps_to_run: int
+    segments: int
+    stages_to_run: int
+    seconds: float
+    unknown_stages: int
+    state_bytes: int
+
+
+def cost_of(laid: LaidStudy, store: Store) -> Cost:
+    """Return what running the study would still cost."""
+    must_run = missing_jobs(laid.jobs, store)
+    steps = training_steps(laid.jobs, store, must_run)
+    planned = plan_jobs(laid.jobs, store)
+    trained = [end - begin for begin, end in steps.values() if end > begin]
+    return Cost(
+        steps_to_run=sum(trained),
+        segments=len(trained),
+        stages_to_run=len(must_run),
+        seconds=sum(line.seconds or 0.0 for line in planned),
+        unknown_stages=sum(line.seconds is None for line in planned),
+        state_bytes=_state_bytes([job for job in laid.jobs if job.call.key in must_run]),
+    )
+
+
+def _state_bytes(jobs: Sequence[Job]) -> int:
+    sizes = [job.trajectory.model.num_matrix_parameters for job in jobs if job.call.stage == "train" and job.trajectory]
+    return int(np.sum(sizes, dtype=np.int64)) * BYTES_PER_PARAMETER

@@ -1,0 +1,33 @@
+"""What so many seeds can show, said before they are run: for arms, for interactions and for the record rule."""
+
+from typing import Any
+
+from mulligan.compare.power import Design, power_at, seeds_needed, smallest_effect
+from mulligan.study.config import FullFactorial, StudyConfig
+
+WANTED = 0.8
+"""The chance with which an effect is to be found."""
+
+
+def power_of(study: StudyConfig) -> dict[str, Any]:
+    """Return the smallest effects that the study's seeds find, the seeds that its margin needs, and both in words."""
+    n, sd, alpha = len(study.seeds), study.noise_bpb, study.alpha / study.looks
+    designs: list[Design] = ["paired"]
+    if isinstance(study.design, FullFactorial) and len(study.factors) > 1:
+        designs.append("interaction")
+    found: dict[str, Any] = {"noise_bpb": sd, "chance": WANTED, "lines": []}
+    for design in designs:
+        needed = seeds_needed(study.margin_bpb, design, sd, alpha=alpha, power=WANTED)
+        found[design] = {"seeds_for_margin": needed, "smallest_effect_bpb": None, "chance_at_margin": None}
+        words = "an arm against the baseline" if design == "paired" else "an interaction"
+        if n < 2:
+            found["lines"].append(f"{words}: one seed tests nothing; {needed} seeds find {study.margin_bpb:g} bpb")
+            continue
+        smallest = smallest_effect(design, sd, n, alpha=alpha, power=WANTED)
+        chance = power_at(study.margin_bpb, design, sd, n, alpha=alpha)
+        found[design].update(smallest_effect_bpb=smallest, chance_at_margin=chance)
+        found["lines"].append(
+            f"{words}: {n} seeds find {smallest:.5f} bpb with chance {WANTED:.0%}, and the margin {study.margin_bpb:g} with "
+            f"{chance:.0%}; {needed} seeds find the margin (seed noise {sd:g} bpb)"
+        )
+    return found

@@ -1,0 +1,158 @@
+"""The result of a study as plain data: every cell's values, failed ones too, then what statistics say of the arms."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from mulligan.compare.contrast import contrast
+from mulligan.compare.factorial import factorial
+from mulligan.compare.multiplicity import Method, adjust
+from mulligan.compare.noise import noise_floor
+from mulligan.compare.verdict import alpha_per_look, verdict
+from mulligan.engine.executed import executed_steps
+from mulligan.engine.job import Job
+from mulligan.reading import READING, read_values
+from mulligan.store.store import Store
+from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, study_hash
+from mulligan.study.design import Arm, alias_table
+from mulligan.study.metric import find_score, name_of, unit_of
+from mulligan.study.plan import Cell, LaidStudy
+
+ENVIRONMENT = ("torch", "num_threads", "device", "machine", "commit")
+
+
+def read_study(laid: LaidStudy, store: Store, failed: Mapping[str, str]) -> dict[str, Any]:
+    """Return the result of what is in the store; `failed`: why jobs failed, by key. JSON data."""
+    study = laid.config
+    cells = [_read_cell(cell, laid, store, failed) for cell in laid.cells]
+    return {
+        "study": study.model_dump(mode="json"),
+        "hash": study_hash(study),
+        "aliases": alias_table(study),
+        "baseline": laid.arms[0].name,
+        "arms": [_describe(arm) for arm in laid.arms],
+        "cells": cells,
+        "steps": {"executed": executed_steps(laid.jobs, store), "without_sharing": laid.steps_without_sharing},
+        "environments": _environments(laid, store),
+        "primary": {"name": f"{study.metric}", "unit": "bits per byte", **_compare(laid, cells, "primary", judged=True)},
+        "secondary": [
+            {"name": name_of(metric), "unit": unit_of(metric), **_compare(laid, cells, name_of(metric), judged=False)}
+            for metric in study.secondary
+        ],
+    }
+
+
+def _describe(arm: Arm) -> dict[str, Any]:
+    difference = {path: list(values) for path, values in arm.difference.items()}
+    return {"name": arm.name, "levels": arm.levels, "difference": difference, "recipe": arm.recipe.model_dump(mode="json")}
+
+
+def _read_cell(cell: Cell, laid: LaidStudy, store: Store, failed: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"arm": cell.arm.name, "seed": cell.seed, "values": {}}
+    errors = [failed[job.call.key] for job in cell.road.jobs if job.call.key in failed]
+    if errors:
+        return {**found, "status": "failed", "error": errors[0]}
+    if not all(store.has(job.call) for job in cell.road.jobs if job.wanted):
+        return {**found, "status": "not run", "error": None}
+    metrics = {name_of(metric): _value(metric, cell, store) for metric in laid.config.secondary}
+    primary = find_score(cell.road, laid.config.metric)
+    found["values"] = {"primary": _bits(primary, store), **metrics}
+    address = {name: store.open(primary.call).summary().get(name) for name in READING}
+    return {**found, "status": "done", "error": None, "address": address, **read_values(cell.road, store)}
+
+
+def _bits(job: Job, store: Store) -> float:
+    return float(store.open(job.call).summary()["bits_per_byte"])
+
+
+def _value(metric: Secondary, cell: Cell, store: Store) -> float | None:
+    if isinstance(metric, Difference):
+        return _bits(find_score(cell.road, metric.of), store) - _bits(find_score(cell.road, metric.minus), store)
+    if isinstance(metric, Score):
+        return _bits(find_score(cell.road, metric.of), store)
+    if isinstance(metric, Payload):
+        job = cell.road.points["quantized"]
+        assert isinstance(job, Job)
+        return float(store.open(job.call).summary()["payload_bytes"])
+    trained = next(job for job in cell.road.jobs if job.call.stage == "train")
+    if not store.has(trained.call):
+        return None
+    provenance = store.open(trained.call).manifest["provenance"]
+    return 1000 * float(provenance["seconds"]) / provenance["num_steps"] if provenance["num_steps"] else None
+
+
+def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judged: bool) -> dict[str, Any]:
+    """Return each arm's values, contrasts with the baseline and, for a full factorial, its effects; verdicts if `judged`."""
+    study = laid.config
+    values: dict[str, dict[int, float]] = {arm.name: {} for arm in laid.arms}
+    for cell in cells:
+        if cell["values"].get(metric) is not None:
+            values[cell["arm"]][cell["seed"]] = cell["values"][metric]
+    alpha = alpha_per_look(study.alpha, study.looks)
+    baseline = laid.arms[0].name
+    contrasts = {
+        arm.name: contrast(f"{arm.name} - {baseline}", values[baseline], values[arm.name], alpha)
+        for arm in laid.arms[1:]
+        if values[arm.name] and values[baseline]
+    }
+    wrong = {
+        cell["arm"]: cell["average"]["wrong"]
+        for cell in cells
+        if cell["status"] == "done" and "wrong" in (cell["average"] or {})
+    }
+    over = {cell["arm"] for cell in cells if cell["status"] == "done" and not cell["artifact"]["fits"]}
+    effects = _effects(laid, values, alpha)
+    result: dict[str, Any] = {
+        "values": {arm: {str(seed): value for seed, value in sorted(found.items())} for arm, found in values.items()},
+        "noise": _json(noise_floor(values, alpha)),
+        "over_budget": sorted(over),
+        "wrong_on_purpose": wrong,
+        "contrasts": {name: found.to_json() for name, found in contrasts.items()},
+        "effects": {kind: [effect.to_json() for effect in found] for kind, found in effects.items()},
+    }
+    if judged:
+        method: Method = "holm" if study.phase == "confirm" else "bh"
+        arms = adjust({name: found.p for name, found in contrasts.items() if found.n >= 2}, method, alpha)
+        factors = [effect for kind in ("main", "interactions") for effect in effects.get(kind, ())]
+        family = adjust({effect.name: effect.p for effect in factors}, method, alpha)
+        result["correction"] = {"method": method, "text": arms.text, "alpha": alpha}
+        result["verdicts"] = {
+            name: _json(verdict(found, study.margin_bpb, alpha, name in over, adjusted_p=arms.adjusted.get(name), unit="bpb"))
+            for name, found in contrasts.items()
+        }
+        result["effect_verdicts"] = {
+            effect.name: _json(
+                verdict(effect, study.margin_bpb, alpha, adjusted_p=family.adjusted.get(effect.name), unit="bpb")
+            )
+            for effect in factors
+        }
+    return result
+
+
+def _effects(laid: LaidStudy, values: Mapping[str, Mapping[int, float]], alpha: float) -> dict[str, Any]:
+    """Return main effects, interactions and simple effects of a full factorial of two factors or more, where it is whole."""
+    factors = list(laid.config.factors)
+    if not isinstance(laid.config.design, FullFactorial) or len(factors) < 2:
+        return {}
+    whole = set.intersection(*(set(found) for found in values.values()))
+    if len(whole) < 2:
+        return {}
+    rows = [{"seed": seed, "value": value, **arm.levels} for arm in laid.arms for seed, value in values[arm.name].items()]
+    fitted = factorial(rows, factors, baseline=laid.arms[0].levels, alpha=alpha)
+    return {"main": fitted.main, "interactions": fitted.interactions, "simple": fitted.simple}
+
+
+def _json(value: Any) -> Any:
+    return None if value is None else dataclasses.asdict(value)
+
+
+def _environments(laid: LaidStudy, store: Store) -> list[dict[str, Any]]:
+    """Return the environments in which the cells were trained; more than one means that a contrast mixes them."""
+    found: list[dict[str, Any]] = []
+    for job in itertools.chain.from_iterable(cell.road.jobs for cell in laid.cells):
+        if job.call.stage == "train" and store.has(job.call):
+            provenance = store.open(job.call).manifest["provenance"]
+            here = {name: provenance.get(name) for name in ENVIRONMENT}
+            found += [here] if here not in found else []
+    return found

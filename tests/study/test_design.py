@@ -1,0 +1,175 @@
+"""Study files: which arms they make, and what is refused before anything runs."""
+
+import pytest
+
+from mulligan.core.config import parse_config
+from mulligan.study.config import StudyConfig, load_study, study_hash
+from mulligan.study.design import alias_table, make_arms, num_steps
+
+QAT = {
+    "levels": {
+        "off": {"train.fake_quantize": {"kind": "off"}},
+        "on": {"train.fake_quantize": {"kind": "parameter-swap", "start": {"kind": "at-fraction", "value": 0.7}}},
+    },
+}
+CLIP = {"path": "train.grad_clip_norm", "values": (0.0, 0.5, 1.0)}
+SOFTCAP = {"path": "model.logit_softcap", "values": (30.0, 15.0)}
+
+
+def study_data(**changes):
+    data = {
+        "question": "Does it help?",
+        "phase": "explore",
+        "recipe": "tiny",
+        "factors": {"qat": QAT, "clip": CLIP},
+        "design": {"kind": "full-factorial"},
+        "budget": {"kind": "steps"},
+        "seeds": (0, 1),
+        "metric": {"point": "quantized", "windows": "sliding"},
+        "margin_bpb": 0.002,
+    }
+    return {**data, **changes}
+
+
+def study(**changes):
+    return parse_config(StudyConfig, study_data(**changes), "")
+
+
+def names(**changes):
+    return [arm.name for arm in make_arms(study(**changes))]
+
+
+def test_a_full_factorial_has_every_combination_the_baseline_first():
+    assert names() == [f"qat={qat}, clip={clip}" for qat in ("off", "on") for clip in ("0.0", "0.5", "1.0")]
+
+
+def test_one_at_a_time_varies_one_factor_in_each_arm():
+    assert names(design={"kind": "one-at-a-time"}) == [
+        "qat=off, clip=0.0",
+        "qat=on, clip=0.0",
+        "qat=off, clip=0.5",
+        "qat=off, clip=1.0",
+    ]
+
+
+def test_a_sweep_has_one_factor():
+    assert names(design={"kind": "sweep"}, factors={"clip": CLIP}) == ["clip=0.0", "clip=0.5", "clip=1.0"]
+    with pytest.raises(ValueError, match="a sweep has one factor"):
+        study(design={"kind": "sweep"})
+
+
+def test_a_fraction_says_what_it_cannot_tell_apart():
+    two = {**CLIP, "values": (0.0, 1.0)}
+    half = study(design={"kind": "fractional", "generators": "a b ab"}, factors={"qat": QAT, "clip": two, "softcap": SOFTCAP})
+    arms = make_arms(half)
+    assert len(arms) == 4
+    assert arms[0].levels == {"qat": "off", "clip": "0.0", "softcap": "30.0"}
+    assert alias_table(half) == ["qat = clip x softcap", "clip = qat x softcap", "softcap = qat x clip"]
+    assert alias_table(study()) == []
+
+
+def test_an_arm_differs_from_the_baseline_in_what_its_levels_say():
+    arms = {arm.name: arm for arm in make_arms(study())}
+    assert arms["qat=off, clip=0.0"].difference == {}
+    assert arms["qat=off, clip=0.5"].difference == {"train.grad_clip_norm": (0.0, 0.5)}
+    assert set(arms["qat=on, clip=0.0"].difference) == {
+        "train.fake_quantize.kind",
+        "train.fake_quantize.start.kind",
+        "train.fake_quantize.start.value",
+    }
+
+
+def test_a_time_budget_becomes_steps_per_arm():
+    equal = {"kind": "seconds", "seconds": 600.0, "step_ms": {"control": 90.7, "qat=on": 96.3}}
+    arms = make_arms(study(budget=equal))
+    assert {arm.levels["qat"]: arm.recipe.train.num_steps for arm in arms} == {"off": 6615, "on": 6230}
+    assert num_steps(study(budget=equal).budget, {"qat": "on", "clip": "0.0"}) == 6230
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"factors": {"clip": {**CLIP, "values": (0.0, 0.0)}}, "design": {"kind": "sweep"}}, "has 1 level"),
+        ({"factors": {"clip": {"levels": {"a": {}, "b": {"train.grad_clip_norm": 1.0}}}}}, "changes nothing"),
+        ({"factors": {"clip": {"levels": {"a": {}, "b": {"train.grad_clip": 1.0}}}}}, "unknown key"),
+        ({"factors": {"qat": {**QAT, "path": "train.seq_len"}}}, "either `levels` or `path`"),
+        ({"seeds": (1, 1)}, "must differ"),
+        (
+            {
+                "factors": {
+                    "s": {"path": "train.budget", "values": ({"kind": "steps", "steps": 9}, {"kind": "steps", "steps": 8})}
+                }
+            },
+            "as many steps",
+        ),
+        (
+            {
+                "factors": {
+                    "s": {
+                        "path": "train.budget",
+                        "values": ({"kind": "seconds", "seconds": 9.0}, {"kind": "seconds", "seconds": 8.0}),
+                    }
+                }
+            },
+            "seconds of clock",
+        ),
+        ({"budget": {"kind": "seconds", "seconds": 9.0, "step_ms": {"qat=on": 1.0}}}, "`control`"),
+        ({"design": {"kind": "fractional", "generators": "a b"}}, "factors of two levels"),
+        ({"margin_bpb": 0.0}, "margin_bpb"),
+        ({"sedes": (0,)}, "Did you mean 'seeds'"),
+    ],
+)
+def test_what_is_no_experiment_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        make_arms(study(**changes))
+
+
+def test_a_study_that_confirms_must_be_frozen(tmp_path):
+    text = """
+question = "q"
+phase = "confirm"
+recipe = "tiny"
+design = {kind = "sweep"}
+budget = {kind = "steps"}
+seeds = [5, 6]
+metric = {point = "quantized", windows = "sliding"}
+margin_bpb = 0.002
+factors = {clip = {path = "train.grad_clip_norm", values = [1.0, 0.5]}}
+"""
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="frozen") as refused:
+        load_study(path)
+    wanted = str(refused.value).split('frozen = "')[1].split('"')[0]
+    path.write_text(f'frozen = "{wanted}"\n{text}')
+    assert study_hash(load_study(path)[0]) == wanted
+    path.write_text(f'frozen = "{wanted}"\n{text}'.replace("[5, 6]", "[5, 7]"))
+    with pytest.raises(ValueError, match="frozen"):
+        load_study(path)
+
+
+def test_a_scale_overrides_the_study(tmp_path):
+    (tmp_path / "s.toml").write_text(
+        """
+question = "q"
+phase = "explore"
+design = {kind = "sweep"}
+budget = {kind = "steps"}
+metric = {point = "quantized", windows = "sliding"}
+margin_bpb = 0.002
+factors = {clip = {path = "train.grad_clip_norm", values = [1.0, 0.5]}}
+[scale.tiny]
+recipe = "tiny"
+seeds = [0]
+[scale.small]
+recipe = "small"
+seeds = [0, 1, 2]
+factors.clip.values = [1.0, 0.25]
+"""
+    )
+    assert load_study(tmp_path / "s.toml")[0].recipe == "tiny"
+    small = load_study(tmp_path / "s.toml", "small")[0]
+    assert small.seeds == (0, 1, 2)
+    assert list(small.factors["clip"].changes) == ["1.0", "0.25"]
+    with pytest.raises(ValueError, match="tiny, small"):
+        load_study(tmp_path / "s.toml", "huge")

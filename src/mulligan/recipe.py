@@ -58,9 +58,14 @@ class Recipe(FrozenConfig):
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:
         """Return {dotted path: (here, there)} for every value in which the two recipes differ; None where absent."""
-        here, there = flatten(self.model_dump(mode="json")), flatten(other.model_dump(mode="json"))
-        paths = [*here, *(path for path in there if path not in here)]
-        return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
+        return difference(self.model_dump(mode="json"), other.model_dump(mode="json"))
+
+
+def difference(one: Json, other: Json) -> dict[str, tuple[Json, Json]]:
+    """Return {dotted path: (here, there)} for the leaves in which two nested JSON values differ; None where absent."""
+    here, there = flatten(one), flatten(other)
+    paths = [*here, *(path for path in there if path not in here)]
+    return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
 
 
 def flatten(data: Json, prefix: str = "") -> dict[str, Json]:

@@ -90,6 +90,8 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
         out.print(f"alias      {line}")
     share = cost.steps_to_run / max(laid.steps_without_sharing, 1)
     out.print(f"cells      {len(laid.arms)} arms x {len(study.seeds)} seeds {list(study.seeds)}")
+    if not laid.steps_without_sharing:
+        out.print("steps      none of ours: nothing is shared between cells")
     out.print(
         f"steps      {cost.steps_to_run:,} to run in {cost.segments} segments; {laid.steps_without_sharing:,} without "
         f"sharing ({share:.0%})"

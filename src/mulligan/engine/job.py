@@ -48,6 +48,11 @@ def weights_at(file: Path) -> Outside:
     return Outside(file, OutsideInput("weights", _sha256(file)))
 
 
+def script_at(file: Path) -> Outside:
+    """Return somebody's training script as an input. What it imports from beside it is not seen by keys."""
+    return Outside(file, OutsideInput("script", _sha256(file)))
+
+
 def _sha256(path: Path, hint: str = "") -> str:
     if not path.is_file():
         raise ValueError(f"{path}: no such file.{hint}")

@@ -86,6 +86,16 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
     return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name).save
 
 
+def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.engine.script import run_script
+
+    def tell(line: str) -> None:
+        execution.progress("script", 0, 0, line[:100])
+
+    settings = job.settings
+    return run_script(folder_of(job.sources["script"], store), settings["launch"], settings["environment"], tell)
+
+
 def _weights(source: Job | Outside, store: Store) -> "Weights":
     """Return the weights of a source: packed bytes are unpacked and dequantized, never taken from memory."""
     folder = folder_of(source, store)
@@ -113,4 +123,5 @@ _MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], None]]] = 
     "quantize": _make_quantized,
     "pack": _make_artifact,
     "evaluate": _make_scores,
+    "script": _make_log,
 }

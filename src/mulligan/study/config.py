@@ -66,19 +66,40 @@ class Fractional(FrozenConfig):
     generators: str
 
 
+class Script(FrozenConfig):
+    """Somebody's own training script as the recipe: each cell is one run of `launch script`, a black box.
+
+    Changes and levels are environment variables; the seed is given as `seed_variable`.
+    """
+
+    script: str
+    launch: str = "python"
+    seed_variable: str = "SEED"
+    budget_bytes: int = Field(default=16_000_000, ge=1)
+    environment: dict[str, str] = Field(default_factory=dict)
+
+
 class Address(FrozenConfig):
     """Which reading is meant. Without an average, averaged weights are the raw ones.
 
     What is left out (`windows`, `context_len`, `stride`) a factor of the study varies; one reading must fit in each arm.
+    For a script, `log` is the name that its log gives the reading, such as "final_int8_zlib_roundtrip_exact".
     """
 
-    point: Literal["raw", "averaged", "quantized"]
+    point: Literal["raw", "averaged", "quantized"] | None = None
+    log: str | None = None
     windows: Literal["flat", "sliding", "document-isolated"] | None = None
     context_len: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        if (self.point is None) == (self.log is None):
+            raise ValueError("give `point` (of a recipe's weights) or `log` (a reading in a script's log), and not both")
+        return self
+
     def __str__(self) -> str:
-        parts = [self.point, self.windows, self.context_len, f"stride {self.stride}" if self.stride else None]
+        parts = [self.point or self.log, self.windows, self.context_len, f"stride {self.stride}" if self.stride else None]
         return ", ".join(str(part) for part in parts if part is not None)
 
 
@@ -157,7 +178,7 @@ class StudyConfig(FrozenConfig):
     hypothesis: str = ""
     published: tuple[Published, ...] = ()
     phase: Literal["explore", "confirm"]
-    recipe: str
+    recipe: str | Script
     changes: dict[str, Any] = Field(default_factory=dict)
     factors: dict[str, Factor] = Field(min_length=1)
     design: Design
@@ -176,6 +197,8 @@ class StudyConfig(FrozenConfig):
     def _is_whole(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ from one another; given {list(self.seeds)}")
+        if isinstance(self.recipe, Script) and (self.weights or isinstance(self.budget, EqualSeconds)):
+            raise ValueError("a script trains by its own rules: leave out `weights`, and give budget.kind steps or tokens")
         if self.weights and len(self.weights) != len(self.seeds):
             raise ValueError(f"weights has {len(self.weights)} files for {len(self.seeds)} seeds; give one file for each seed")
         if isinstance(self.design, Sweep) and len(self.factors) != 1:

@@ -10,8 +10,8 @@ from typing import Any
 
 from mulligan.core.canonical import Json
 from mulligan.core.config import parse_config
-from mulligan.recipe import Recipe, recipe_data, set_value
-from mulligan.study.config import EqualSeconds, Factor, Fractional, OneAtATime, StudyConfig
+from mulligan.recipe import Recipe, difference, recipe_data, set_value
+from mulligan.study.config import EqualSeconds, Factor, Fractional, OneAtATime, Script, StudyConfig
 
 Levels = dict[str, str]
 
@@ -21,7 +21,7 @@ class Arm:
     """One combination of levels, its whole recipe, and how that differs from the baseline's."""
 
     levels: Levels
-    recipe: Recipe
+    recipe: Recipe | Script
     difference: dict[str, tuple[Json, Json]]
 
     @property
@@ -43,16 +43,20 @@ def make_arms(study: StudyConfig) -> list[Arm]:
     if combinations[0] != baseline:
         raise ValueError(f"The design has no arm {arm_name(baseline)}. Choose generators that contain the baseline.")
     recipes = [_recipe(study, levels) for levels in combinations]
-    arms = [Arm(levels, recipe, recipes[0].diff(recipe)) for levels, recipe in zip(combinations, recipes, strict=True)]
+    arms = [Arm(levels, recipe, _diff(recipes[0], recipe)) for levels, recipe in zip(combinations, recipes, strict=True)]
     for name, factor in study.factors.items():
         for level in list(factor.changes)[1:]:
-            if not recipes[0].diff(_recipe(study, {**baseline, name: level})):
+            if not _diff(recipes[0], _recipe(study, {**baseline, name: level})):
                 raise ValueError(
                     f"factor {name!r}: level {level!r} changes nothing: the recipe is that of the baseline level "
                     f"{baseline[name]!r}. Correct its changes, or remove the level."
                 )
     _check_arms(study, arms)
     return arms
+
+
+def _diff(one: Recipe | Script, other: Recipe | Script) -> dict[str, tuple[Json, Json]]:
+    return difference(one.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
 def baseline_levels(study: StudyConfig) -> Levels:
@@ -99,7 +103,9 @@ def alias_table(study: StudyConfig) -> list[str]:
     return [" = ".join(" x ".join(names[ord(letter) - ord("a")] for letter in term) for term in line) for line in terms]
 
 
-def _recipe(study: StudyConfig, levels: Levels) -> Recipe:
+def _recipe(study: StudyConfig, levels: Levels) -> Recipe | Script:
+    if isinstance(study.recipe, Script):
+        return _with_variables(study, study.recipe, levels)
     data = recipe_data(study.recipe)
     for path, value in study.changes.items():
         set_value(data, path, value, f"changes.{path}")
@@ -110,6 +116,17 @@ def _recipe(study: StudyConfig, levels: Levels) -> Recipe:
         steps = num_steps(study.budget, levels)
         set_value(data, "train.budget", {"kind": "steps", "steps": steps}, "budget")
     return parse_config(Recipe, data, f"{study.recipe} with {arm_name(levels)}")
+
+
+def _with_variables(study: StudyConfig, script: Script, levels: Levels) -> Script:
+    """Return the script with the environment of one arm; variables are text, as the system has them."""
+    given = [study.changes, *(factor.changes[levels[name]] for name, factor in study.factors.items())]
+    variables = {name: _text(value) for change in given for name, value in change.items()}
+    return script.replace(environment={**script.environment, **variables})
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def num_steps(budget: EqualSeconds, levels: Mapping[str, str]) -> int:
@@ -123,6 +140,7 @@ def _check_arms(study: StudyConfig, arms: list[Arm]) -> None:
     changed = [path for factor in study.factors.values() for change in factor.changes.values() for path in change]
     if isinstance(study.budget, EqualSeconds):
         changed.append("train.budget")
+    changed += [f"environment.{path}" for path in changed]
     for arm in arms:
         for path in arm.difference:
             if not any(path == known or path.startswith(known + ".") for known in changed):
@@ -139,6 +157,8 @@ def _check_arms(study: StudyConfig, arms: list[Arm]) -> None:
 def _check_equal(kind: str, arms: list[Arm]) -> None:
     counts: dict[Any, list[str]] = {}
     for arm in arms:
+        if isinstance(arm.recipe, Script):
+            return  # what its variables mean is its own affair
         steps, batch = arm.recipe.train.num_steps, arm.recipe.train.batch_tokens
         if steps is None:
             raise ValueError(

@@ -10,8 +10,9 @@ from typing import Any
 from mulligan.core.execution import Execution
 from mulligan.engine.inline import missing_jobs, run_jobs
 from mulligan.engine.pool import PoolSize, Progress, run_pool
+from mulligan.recipe import Recipe
 from mulligan.store.store import Store
-from mulligan.study.config import study_hash
+from mulligan.study.config import Script, study_hash
 from mulligan.study.plan import LaidStudy
 from mulligan.study.result import read_study
 
@@ -33,6 +34,8 @@ def pool_size(laid: LaidStudy, workers: int | None, threads: int | None) -> Pool
     for name, given in (("--workers", workers), ("--threads", threads)):
         if given is not None and given < 1:
             raise ValueError(f"{name} {given}: give 1 or more.")
+    if workers is None and isinstance(laid.config.recipe, Script):
+        workers = 1  # a script takes the machine for itself
     if workers is None:
         by_cores = max(1, cores // (threads or 1))
         workers = max(1, min(by_cores, _free_bytes() // _worker_bytes(laid), len(laid.jobs)))
@@ -40,12 +43,13 @@ def pool_size(laid: LaidStudy, workers: int | None, threads: int | None) -> Pool
 
 
 def _worker_bytes(laid: LaidStudy) -> int:
-    recipes = [arm.recipe for arm in laid.arms]
-    return WORKER_BYTES + max(
+    recipes = [arm.recipe for arm in laid.arms if isinstance(arm.recipe, Recipe)]
+    networks = [
         16 * recipe.model.num_matrix_parameters
         + ACTIVATION_BYTES * recipe.train.batch_tokens * recipe.model.num_layers * recipe.model.model_dim
         for recipe in recipes
-    )
+    ]
+    return WORKER_BYTES + max(networks, default=0)
 
 
 def _free_bytes() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mulligan.engine.job import Job
 from mulligan.flow import Road
-from mulligan.study.config import Address, Difference, Payload, Score, Secondary, StudyConfig
+from mulligan.study.config import Address, Difference, Payload, Score, Script, Secondary, StudyConfig
 from mulligan.study.design import Arm
 
 PRIMARY = "primary"
@@ -28,6 +28,7 @@ def unit_of(metric: Secondary) -> str:
 
 def find_score(road: Road, address: Address) -> Job:
     """Return the evaluate job that an address means on a road; ValueError when none or several fit."""
+    assert address.point is not None
     point = address.point if address.point in road.points else "raw"
     scores = [job for job in road.jobs if job.call.stage == "evaluate"]
     fitting = [job for job in scores if job.settings["point"] == point and _fits(job, address)]
@@ -56,6 +57,12 @@ def _address(job: Job) -> Address:
 def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]) -> None:
     """Raise ValueError unless every metric names one reading in each arm, and the same one where no factor varies it."""
     addresses = [study.metric, *(address for metric in study.secondary for address in _addresses(metric))]
+    wanted = "log" if isinstance(study.recipe, Script) else "point"
+    for address in addresses:
+        if getattr(address, wanted) is None:
+            raise ValueError(f"The metric ({address}) needs `{wanted}`: the recipe is {_kind(study)}.")
+    if isinstance(study.recipe, Script):
+        return
     varied = any(
         path.split(".")[0] in ("evaluate", "data") for factor in study.factors.values() for path in _paths(factor.changes)
     )
@@ -63,6 +70,10 @@ def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]
         found = {arm.name: _measured(find_score(road, address)) for arm, road in zip(arms, roads, strict=True)}
         if len({str(measured) for measured in found.values()}) > 1 and not varied:
             raise ValueError(f"The metric ({address}) is another measurement in each arm, and no factor varies it: {found}.")
+
+
+def _kind(study: StudyConfig) -> str:
+    return "a script, whose readings are named by its log" if isinstance(study.recipe, Script) else "ours"
 
 
 def _addresses(metric: Secondary) -> tuple[Address, ...]:

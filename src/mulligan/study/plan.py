@@ -12,10 +12,12 @@ from mulligan.engine.job import Job, Outside, weights_at
 from mulligan.engine.plan import plan_jobs, training_steps
 from mulligan.engine.sharing import share
 from mulligan.flow import Road, lay_road
+from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 from mulligan.study.config import StudyConfig
 from mulligan.study.design import Arm, make_arms
 from mulligan.study.metric import check_metrics
+from mulligan.study.script_cell import ScriptRoad, lay_script
 
 BYTES_PER_PARAMETER = 12
 """A stored state: float32 weights and at most two moments."""
@@ -27,7 +29,7 @@ class Cell:
 
     arm: Arm
     seed: int
-    road: Road
+    road: Road | ScriptRoad
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class LaidStudy:
         """Training steps if every cell were a run of its own."""
         if self.config.weights:
             return 0
-        return sum(cell.arm.recipe.train.num_steps or 0 for cell in self.cells)
+        recipes = [cell.arm.recipe for cell in self.cells]
+        return sum(recipe.train.num_steps or 0 for recipe in recipes if isinstance(recipe, Recipe))
 
 
 def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
@@ -52,14 +55,20 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
     arms = make_arms(study)
     weights: list[Outside | None] = [weights_at(Path(file)) for file in study.weights] or [None] * len(study.seeds)
     cells = [
-        Cell(arm, seed, lay_road(arm.recipe, seed, corpus=corpus, weights=given))
+        Cell(arm, seed, _lay(arm, seed, corpus, given))
         for seed, given in zip(study.seeds, weights, strict=True)
         for arm in arms
     ]
     first = cells[: len(arms)]
     _check_difference(first)
-    check_metrics(study, arms, [cell.road for cell in first])
+    check_metrics(study, arms, [cell.road for cell in first if isinstance(cell.road, Road)])
     return LaidStudy(study, tuple(arms), tuple(cells), tuple(share(cell.road.jobs for cell in cells)))
+
+
+def _lay(arm: Arm, seed: int, corpus: Outside | None, weights: Outside | None) -> Road | ScriptRoad:
+    if isinstance(arm.recipe, Recipe):
+        return lay_road(arm.recipe, seed, corpus=corpus, weights=weights)
+    return lay_script(arm.recipe, seed)
 
 
 def _check_difference(cells: Sequence[Cell]) -> None:

@@ -10,14 +10,17 @@ from mulligan.compare.factorial import factorial
 from mulligan.compare.multiplicity import Method, adjust
 from mulligan.compare.noise import noise_floor
 from mulligan.compare.verdict import alpha_per_look, verdict
+from mulligan.core.error import DivergedError
 from mulligan.engine.executed import executed_steps
 from mulligan.engine.job import Job
+from mulligan.flow import Road
 from mulligan.reading import READING, read_values
 from mulligan.store.store import Store
 from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, study_hash
 from mulligan.study.design import Arm, alias_table
-from mulligan.study.metric import find_score, name_of, unit_of
+from mulligan.study.metric import PRIMARY, find_score, name_of, unit_of
 from mulligan.study.plan import Cell, LaidStudy
+from mulligan.study.script_cell import ScriptRoad, read_script
 
 ENVIRONMENT = ("torch", "num_threads", "device", "machine", "commit")
 
@@ -35,7 +38,7 @@ def read_study(laid: LaidStudy, store: Store, failed: Mapping[str, str]) -> dict
         "cells": cells,
         "steps": {"executed": executed_steps(laid.jobs, store), "without_sharing": laid.steps_without_sharing},
         "environments": _environments(laid, store),
-        "primary": {"name": f"{study.metric}", "unit": "bits per byte", **_compare(laid, cells, "primary", judged=True)},
+        "primary": {"name": f"{study.metric}", "unit": "bits per byte", **_compare(laid, cells, PRIMARY, judged=True)},
         "secondary": [
             {"name": name_of(metric), "unit": unit_of(metric), **_compare(laid, cells, name_of(metric), judged=False)}
             for metric in study.secondary
@@ -55,27 +58,37 @@ def _read_cell(cell: Cell, laid: LaidStudy, store: Store, failed: Mapping[str, s
         return {**found, "status": "failed", "error": errors[0]}
     if not all(store.has(job.call) for job in cell.road.jobs if job.wanted):
         return {**found, "status": "not run", "error": None}
-    metrics = {name_of(metric): _value(metric, cell, store) for metric in laid.config.secondary}
-    primary = find_score(cell.road, laid.config.metric)
-    found["values"] = {"primary": _bits(primary, store), **metrics}
+    if isinstance(cell.road, ScriptRoad):
+        try:
+            return {**found, "status": "done", "error": None, **_read_script(cell.road, laid, store)}
+        except (ValueError, DivergedError) as error:
+            return {**found, "status": "failed", "error": str(error)}
+    road = cell.road
+    metrics = {name_of(metric): _value(metric, road, store) for metric in laid.config.secondary}
+    primary = find_score(road, laid.config.metric)
+    found["values"] = {PRIMARY: _bits(primary, store), **metrics}
     address = {name: store.open(primary.call).summary().get(name) for name in READING}
-    return {**found, "status": "done", "error": None, "address": address, **read_values(cell.road, store)}
+    return {**found, "status": "done", "error": None, "address": address, **read_values(road, store)}
+
+
+def _read_script(road: ScriptRoad, laid: LaidStudy, store: Store) -> dict[str, Any]:
+    return read_script(road, store, laid.config.metric, laid.config.secondary)
 
 
 def _bits(job: Job, store: Store) -> float:
     return float(store.open(job.call).summary()["bits_per_byte"])
 
 
-def _value(metric: Secondary, cell: Cell, store: Store) -> float | None:
+def _value(metric: Secondary, road: Road, store: Store) -> float | None:
     if isinstance(metric, Difference):
-        return _bits(find_score(cell.road, metric.of), store) - _bits(find_score(cell.road, metric.minus), store)
+        return _bits(find_score(road, metric.of), store) - _bits(find_score(road, metric.minus), store)
     if isinstance(metric, Score):
-        return _bits(find_score(cell.road, metric.of), store)
+        return _bits(find_score(road, metric.of), store)
     if isinstance(metric, Payload):
-        job = cell.road.points["quantized"]
+        job = road.points["quantized"]
         assert isinstance(job, Job)
         return float(store.open(job.call).summary()["payload_bytes"])
-    trained = next(job for job in cell.road.jobs if job.call.stage == "train")
+    trained = next(job for job in road.jobs if job.call.stage == "train")
     if not store.has(trained.call):
         return None
     provenance = store.open(trained.call).manifest["provenance"]
@@ -101,7 +114,7 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         for cell in cells
         if cell["status"] == "done" and "wrong" in (cell["average"] or {})
     }
-    over = {cell["arm"] for cell in cells if cell["status"] == "done" and not cell["artifact"]["fits"]}
+    over = {cell["arm"] for cell in cells if cell["status"] == "done" and cell["artifact"]["fits"] is False}
     effects = _effects(laid, values, alpha)
     result: dict[str, Any] = {
         "values": {arm: {str(seed): value for seed, value in sorted(found.items())} for arm, found in values.items()},

@@ -1,0 +1,66 @@
+"""Runs somebody's own training script as a black box: in a folder of its own, its output kept and read as a log."""
+
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mulligan.core.canonical import canonical_json
+from mulligan.engine.challenge_log import read_log
+
+TAIL_LINES = 15
+
+
+def run_script(
+    script: Path, launch: str, environment: Mapping[str, str], tell: Callable[[str], None]
+) -> Callable[[Path], None]:
+    """Run `launch script` to its end and return what writes its value (log.txt, summary.json); ValueError when it fails.
+
+    It runs in a new folder that shows the script's neighbours as links, so that what it writes clashes with nobody's.
+    `environment` is added to this process's own. `tell` gets each line as it comes.
+    """
+    with tempfile.TemporaryDirectory(prefix="mulligan-script-") as name:
+        folder = Path(name)
+        for neighbour in script.resolve().parent.iterdir():
+            (folder / neighbour.name).symlink_to(neighbour)
+        command = [*shlex.split(launch), script.name]
+        try:
+            code, log = _run(command, folder, environment, tell)
+        except FileNotFoundError:
+            raise ValueError(
+                f"launch = {launch!r}: there is no program {command[0]!r}. Install it, or correct `launch`."
+            ) from None
+    if code:
+        tail = "\n".join(log.splitlines()[-TAIL_LINES:])
+        raise ValueError(f"{shlex.join(command)} ended with code {code}. Its last lines:\n{tail}")
+
+    def save(target: Path) -> None:
+        (target / "log.txt").write_text(log, "utf-8")
+        (target / "summary.json").write_text(canonical_json(read_log(log)), "utf-8")
+
+    return save
+
+
+def _run(command: list[str], folder: Path, environment: Mapping[str, str], tell: Callable[[str], None]) -> tuple[int, str]:
+    lines: list[str] = []
+    running = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert running.stdout is not None
+    try:
+        for line in running.stdout:
+            lines.append(line)
+            tell(line.strip())
+        return running.wait(), "".join(lines)
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()

@@ -1,0 +1,148 @@
+"""Anybody's own script as cells: environment in, log out; failures kept, finished runs never repeated."""
+
+import pytest
+
+from mulligan.engine.challenge_log import read_log
+from mulligan.engine.pool import PoolSize
+from mulligan.store.store import Store
+from mulligan.study.config import load_study
+from mulligan.study.execute import run_study
+from mulligan.study.plan import cost_of, lay_study
+
+LOG = """
+world_size:1 grad_accum_steps:8
+warmup_step:1/20
+step:0/900 val_loss:6.9357 val_bpb:4.1077 train_time:0ms step_avg:0.01ms
+step:10/900 train_loss:6.2 train_time:437ms step_avg:43.71ms
+step:900/900 val_loss:2.1000 val_bpb:1.2400 train_time:39240ms step_avg:43.60ms
+stopping_early: wallclock_cap train_time:39240ms step:900/900
+DIAGNOSTIC post_ema val_loss:2.0900 val_bpb:1.2300 eval_time:20ms
+Serialized model: 67224983 bytes
+Code size: 47642 bytes
+Total submission size: 67272625 bytes
+Serialized model int8+zlib: 15815847 bytes (payload:17178912 raw_torch:17224025 payload_ratio:3.91x)
+Total submission size int8+zlib: 15863489 bytes
+final_int8_zlib_roundtrip val_loss:2.1100 val_bpb:1.2500 eval_time:1401ms
+final_int8_zlib_roundtrip_exact val_loss:2.11001234 val_bpb:1.25001234
+"""
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+import neighbour
+seed, qat = int(os.environ["SEED"]), os.environ["QAT"] == "1"
+with open(neighbour.COUNTER, "a") as counter:
+    counter.write(f"{seed} {qat}\\n")
+Path("final_model.pt").write_text("in a folder of its own")
+assert not (Path(neighbour.COUNTER).parent / "final_model.pt").exists()
+if qat and seed == 3:
+    sys.exit("out of luck")
+bpb = 1.2 + 0.001 * seed - 0.01 * qat + 0.0001 * seed * qat
+print(f"step:100/100 val_loss:2.0 val_bpb:1.19 train_time:4000ms step_avg:40.00ms")
+print("Serialized model int8+zlib: 15000000 bytes")
+print(f"Code size: {2000000 if qat else 50000} bytes")
+print("quantized val_loss:nan val_bpb:nan" if seed == 4 else f"quantized val_loss:2.0 val_bpb:{bpb}", flush=True)
+"""
+
+STUDY = """
+question = "Does QAT help my script?"
+phase = "explore"
+recipe = {{script = "{script}", launch = "{python}"}}
+seeds = [0, 1, 2]
+budget = {{kind = "steps"}}
+design = {{kind = "sweep"}}
+margin_bpb = 0.002
+metric = {{log = "quantized"}}
+secondary = [{{kind = "payload-bytes"}}, {{kind = "milliseconds-per-step"}}]
+[factors.qat]
+path = "QAT"
+values = [0, 1]
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    import sys
+
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "neighbour.py").write_text(f"COUNTER = {str(tmp_path / 'my' / 'counter')!r}\n")
+    (tmp_path / "my" / "train_gpt.py").write_text(SCRIPT)
+    (tmp_path / "s.toml").write_text(STUDY.format(script=tmp_path / "my" / "train_gpt.py", python=sys.executable))
+    return tmp_path
+
+
+def lay(place, **changes):
+    text = (place / "s.toml").read_text()
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    (place / "changed.toml").write_text(text)
+    return lay_study(load_study(place / "changed.toml")[0])
+
+
+def run(place, laid):
+    return run_study(laid, Store(place / "store"), PoolSize(2, 1))
+
+
+def test_the_challenges_log_is_read():
+    log = read_log(LOG)
+    assert log["readings"] == {
+        "DIAGNOSTIC post_ema": {"nats_per_token": 2.09, "bits_per_byte": 1.23},
+        "final_int8_zlib_roundtrip": {"nats_per_token": 2.11, "bits_per_byte": 1.25},
+        "final_int8_zlib_roundtrip_exact": {"nats_per_token": 2.11001234, "bits_per_byte": 1.25001234},
+    }
+    assert log["curve"] == [[0, 6.9357, 4.1077], [900, 2.1, 1.24]]
+    assert (log["steps"], log["milliseconds_per_step"]) == (900, 43.6)
+    assert (log["payload_bytes"], log["code_bytes"], log["total_bytes"]) == (15815847, 47642, 15863489)
+
+
+def test_the_later_form_of_the_log_is_read():
+    log = read_log("4000/20000 val_loss: 2.9142 val_bpb: 1.1282\nstopping_early: train_time: 588052ms step: 4911/20000\n")
+    assert log["curve"] == [[4000, 2.9142, 1.1282]]
+    assert log["steps"] == 4911
+    assert log["milliseconds_per_step"] == pytest.approx(588052 / 4911)
+    assert read_log("quantized val_loss:nan val_bpb:nan")["readings"]["quantized"]["bits_per_byte"] is None
+
+
+def test_cells_run_once_each_and_are_judged_like_ours(place):
+    laid = lay(place)
+    cost = cost_of(laid, Store(place / "store"))
+    assert (cost.steps_to_run, cost.stages_to_run) == (0, 6)
+    result = run(place, laid)
+    found = {(cell["arm"], cell["seed"]): cell["values"] for cell in result["cells"]}
+    assert found["qat=1", 2] == pytest.approx(
+        {"primary": 1.2 + 0.002 - 0.01 + 0.0002, "payload-bytes": 15e6, "milliseconds-per-step": 40.0}
+    )
+    assert result["primary"]["verdicts"]["qat=1"]["word"] == "over budget"
+    assert result["primary"]["contrasts"]["qat=1"]["estimate"] == pytest.approx(-0.0099)
+    assert run(place, laid) == result
+    assert sorted((place / "my" / "counter").read_text().split("\n")[:-1]) == sorted(
+        f"{seed} {qat}" for seed in (0, 1, 2) for qat in (False, True)
+    )
+
+
+def test_a_run_that_fails_and_one_that_diverges_are_kept_and_the_rest_goes_on(place):
+    result = run(place, lay(place, **{"[0, 1, 2]": "[2, 3, 4]"}))
+    status = {(cell["arm"], cell["seed"]): (cell["status"], cell["error"]) for cell in result["cells"]}
+    assert status["qat=0", 3][0] == "done"
+    assert status["qat=1", 3][0] == "failed"
+    assert "out of luck" in status["qat=1", 3][1]
+    assert "diverged" in status["qat=0", 4][1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('{log = "quantized"}', '{point = "quantized"}', "needs `log`"),
+        ("train_gpt.py", "nowhere.py", "no such file"),
+        ("values = [0, 1]", "values = [1, 1]", "1 level"),
+        ('kind = "steps"', 'kind = "seconds", seconds = 1.0, step_ms = {control = 1.0}', "by its own rules"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(place, before, after, words):
+    with pytest.raises(ValueError, match=words):
+        lay(place, **{before: after})
+
+
+def test_a_reading_that_the_log_lacks_names_those_it_has(place):
+    result = run(place, lay(place, **{'"quantized"': '"final"'}))
+    assert all("There are: quantized" in cell["error"] for cell in result["cells"])

@@ -240,3 +240,23 @@ def test_weights_that_are_given_stand_in_for_training(place, finished, tmp_path)
     (folder / "given.toml").write_text((folder / "given.toml").read_text().replace(bits, training))
     with pytest.raises(ValueError, match="acts on none of them"):
         lay_study(load_study(folder / "given.toml")[0], corpus)
+
+
+def test_a_study_confirms_on_seeds_that_nobody_has_looked_at(place, finished):
+    folder, file, corpus = place
+    _, store, _, _ = finished
+    text = file.read_text().replace('"explore"', '"confirm"').replace("[0, 1, 2]", "[2, 3, 4]")
+    (folder / "confirm.toml").write_text(text)
+    with pytest.raises(ValueError, match="frozen") as refused:
+        load_study(folder / "confirm.toml")
+    frozen = str(refused.value).split("frozen = ")[1].split(" into")[0]
+    (folder / "confirm.toml").write_text(f"frozen = {frozen}\n{text}")
+    with pytest.raises(ValueError, match=r"seeds \[2\] were explored on before .* such as 5"):
+        run_study(lay_study(load_study(folder / "confirm.toml")[0], corpus), store, PoolSize(1, 1))
+
+
+def test_gc_keeps_what_a_study_needs(finished):
+    laid, store, result, _ = finished
+    store.gc()
+    assert all(store.has(job.call) for job in laid.jobs)
+    assert run_study(laid, store, PoolSize(1, 1)) == result

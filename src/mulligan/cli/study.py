@@ -179,6 +179,8 @@ def print_result(result: dict[str, Any]) -> None:
         verdict = primary["verdicts"].get(arm)
         said = "baseline" if arm == result["baseline"] else "no values" if verdict is None else verdict["word"]
         text = "" if verdict is None else verdict["text"]
+        if arm in primary["wrong_on_purpose"]:
+            text = f"WRONG ON PURPOSE ({primary['wrong_on_purpose'][arm]}); {text}"
         rows.append([arm, str(len(numbers)), f"{mean:.4f}", said, text])
     print_table(
         f"{primary['name']} ({primary['unit']}, lower is better)", ["arm", "n", "mean", "verdict", ""], rows, right=(1, 2)

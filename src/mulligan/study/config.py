@@ -171,6 +171,7 @@ EqualBudget = Annotated[Equal | EqualSeconds, Field(discriminator="kind")]
 class StudyConfig(FrozenConfig):
     """One question. `margin_bpb`: the effect that matters; `alpha`: of the family; `noise_bpb`: seed sd for planning.
 
+    `nats_per_bpb`: nats per token that make one bit per byte, 1.688 for the challenge's 1,024 pieces (for the record rule).
     `weights`: files that stand in for training, one for each of the seeds, in studies of what comes after it.
     """
 
@@ -191,6 +192,7 @@ class StudyConfig(FrozenConfig):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     looks: int = Field(default=1, ge=1)
     noise_bpb: float = Field(default=0.0005, gt=0)
+    nats_per_bpb: float = Field(default=1.688, gt=0)
     frozen: str | None = None
 
     @model_validator(mode="after")

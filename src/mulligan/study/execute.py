@@ -70,7 +70,8 @@ def run_study(
 ) -> dict[str, Any]:
     """Run what is missing, write the result beside the store's values and return it; failed cells are in it."""
     folder = study_folder(laid, store)
-    keys = sorted({job.call.key for cell in laid.cells for job in cell.road.jobs})
+    _check_seeds_are_new(laid, store)
+    keys = sorted(job.call.key for job in laid.jobs)
     store.record_run(f"study-{folder.name}", {"study": laid.config.model_dump(mode="json"), "keys": list(keys)})
     failed: dict[str, str] = {}
     if missing_jobs(laid.jobs, store):
@@ -82,8 +83,27 @@ def run_study(
         _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=keeper)
         keeper.write(None)
     result = read_study(laid, store, failed)
+    before = read_json(folder / RESULT)
+    if before is not None:  # states that gc has taken since then were trained all the same
+        result["steps"]["executed"] = max(result["steps"]["executed"], before["steps"]["executed"])
     write_json(folder / RESULT, result)
     return result
+
+
+def _check_seeds_are_new(laid: LaidStudy, store: Store) -> None:
+    """Refuse to confirm on seeds on which a study of the same factors has explored."""
+    study = laid.config
+    if study.phase != "confirm":
+        return
+    for path in (store.root / "studies").glob(f"*/{RESULT}"):
+        other = (read_json(path) or {})["study"]
+        factors = study.model_dump(mode="json")["factors"]
+        seen = sorted(set(other["seeds"]) & set(study.seeds))
+        if other["phase"] == "explore" and other["factors"] == factors and seen:
+            raise ValueError(
+                f"The seeds {seen} were explored on before ({path.parent.name}). Confirm on seeds that nobody has looked at, "
+                "such as " + ", ".join(str(max(*other["seeds"], *study.seeds) + 1 + i) for i in range(len(seen))) + "."
+            )
 
 
 class _StatusKeeper:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from mulligan.compare.power import Design, power_at, seeds_needed, smallest_effect
+from mulligan.compare.power import Design, gain_for_record, power_at, seeds_needed, smallest_effect
 from mulligan.study.config import FullFactorial, StudyConfig
 
+RECORD_NATS = 0.005
 WANTED = 0.8
 """The chance with which an effect is to be found."""
 
@@ -30,4 +31,21 @@ def power_of(study: StudyConfig) -> dict[str, Any]:
             f"{words}: {n} seeds find {smallest:.5f} bpb with chance {WANTED:.0%}, and the margin {study.margin_bpb:g} with "
             f"{chance:.0%}; {needed} seeds find the margin (seed noise {sd:g} bpb)"
         )
+    found["record"] = _record(study, n)
+    found["lines"].append(found["record"]["text"])
     return found
+
+
+def _record(study: StudyConfig, n: int) -> dict[str, Any]:
+    """Return what the written record rule asks for: 0.005 nats per token at one-sided p < 0.01, two groups of runs."""
+    sd = study.noise_bpb * study.nats_per_bpb
+    needed = seeds_needed(RECORD_NATS, "unpaired", sd, alpha=0.01, power=WANTED, sided=1)
+    text = f"record rule: a true gain of {RECORD_NATS} nats per token is seen at p < .01 with {needed} seeds an arm"
+    record: dict[str, Any] = {"seeds_for_record": needed, "gain_to_observe_nats": None}
+    if n >= 2:
+        gain = gain_for_record(sd, n)
+        record["gain_to_observe_nats"] = gain
+        text += (
+            f"; to pass as better by {RECORD_NATS}, {n} seeds must show {gain:.4f} nats ({gain / study.nats_per_bpb:.5f} bpb)"
+        )
+    return {**record, "text": text}

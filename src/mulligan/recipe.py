@@ -4,7 +4,9 @@ Cross-stage checks live here alone. `load_recipe` takes a shipped name or a path
 answers an unknown key with the key that was meant. Torch-free: planning must not wait for it.
 """
 
+import copy
 import difflib
+import functools
 import json
 import tomllib
 from collections.abc import Sequence
@@ -107,6 +109,11 @@ def recipe_data(name_or_path: str) -> dict[str, Any]:
         text = _read(path)
     else:
         text = _shipped(name_or_path)
+    return copy.deepcopy(_parsed(text, name_or_path))
+
+
+@functools.cache
+def _parsed(text: str, name_or_path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -43,8 +43,8 @@ def plan(
     """Show what FILE asks: arms, what they share, what is left to run, and which effects so many seeds can show."""
     from mulligan.cli.terminal import print_json
     from mulligan.store.store import Store
-    from mulligan.study.execute import pool_size
     from mulligan.study.plan import cost_of
+    from mulligan.study.pool_size import pool_size
     from mulligan.study.power import power_of
 
     laid = _lay(file, scale, data)
@@ -128,7 +128,8 @@ def run(
     are recorded, and the rest goes on. Exit code 1 when cells failed."""
     from mulligan.cli.terminal import print_json
     from mulligan.store.store import Store
-    from mulligan.study.execute import pool_size, run_study
+    from mulligan.study.execute import run_study
+    from mulligan.study.pool_size import pool_size
 
     laid, kept = _lay(file, scale, data), Store(store)
     size = pool_size(laid, workers, threads)

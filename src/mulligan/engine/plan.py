@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mulligan.core.canonical import Json
+from mulligan.core.canonical import Json, digest
 from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job
 from mulligan.engine.trajectory import Trajectory
@@ -33,9 +33,39 @@ class Planned:
 def plan_jobs(jobs: Sequence[Job], store: Store) -> list[Planned]:
     """Return what `run_jobs` would do with each job."""
     must_run = missing_jobs(jobs, store)
-    manifests = [entry.manifest for entry in store.entries()] if must_run else []
-    steps = training_steps(jobs, store, must_run)
-    return [_plan(job, store, must_run, manifests, steps) for job in jobs]
+    estimate = Estimate(jobs, store, must_run)
+    return [_plan(job, store, must_run, estimate) for job in jobs]
+
+
+class Estimate:
+    """The seconds that missing jobs will take, by what is stored: speeds of networks, medians of stages."""
+
+    def __init__(self, jobs: Sequence[Job], store: Store, must_run: set[str]) -> None:
+        self.steps = training_steps(jobs, store, must_run)
+        self.alike: dict[str, list[dict[str, Any]]] = {}
+        for manifest in (entry.manifest for entry in store.entries()) if must_run else ():
+            self.alike.setdefault(manifest["header"]["stage"], []).append(manifest)
+        self.medians = {
+            stage: float(np.median([manifest["provenance"]["seconds"] for manifest in found]))
+            for stage, found in self.alike.items()
+        }
+        self.speeds: dict[str, float] = {}
+
+    def seconds(self, job: Job) -> float | None:
+        """Return the seconds of a job that must run; None where nothing is known."""
+        part = job.trajectory
+        if part is None or job.call.stage not in ("train", "observe"):
+            return self.medians.get(job.call.stage)
+        if isinstance(part.train.budget, SecondsBudget):
+            return part.train.budget.seconds if job.call.stage == "train" else 0.0
+        begin, end = self.steps[job.call.key]
+        return (end - begin) * part.train.batch_tokens / self._speed(part) if end > begin else 0.0
+
+    def _speed(self, part: Trajectory) -> float:
+        network = digest(part.model.canonical())
+        if network not in self.speeds:
+            self.speeds[network] = tokens_per_second(part, self.alike.get("train", []))
+        return self.speeds[network]
 
 
 def training_steps(jobs: Sequence[Job], store: Store, must_run: set[str]) -> dict[str, tuple[int, int]]:
@@ -72,32 +102,24 @@ def _trunk_cuts(job: Job, stop: int) -> list[int]:
     return [trunk.last_step for trunk in read if trunk is not None and trunk.last_step < stop]
 
 
-def _plan(
-    job: Job, store: Store, must_run: set[str], manifests: list[dict[str, Any]], steps: dict[str, tuple[int, int]]
-) -> Planned:
+def _plan(job: Job, store: Store, must_run: set[str], estimate: Estimate) -> Planned:
     if job.call.key not in must_run:
         hit = store.has(job.call)
         return Planned(job, "hit" if hit else "not needed", "stored" if hit else "nothing that is missing reads it", 0.0)
-    alike = [manifest for manifest in manifests if manifest["header"]["stage"] == job.call.stage]
+    why = why_missing(job, estimate.alike.get(job.call.stage, []))
     if job.trajectory is not None and job.call.stage in ("train", "observe"):
-        return _plan_training(job, job.trajectory, manifests, alike, steps.get(job.call.key))
-    seconds = float(np.median([manifest["provenance"]["seconds"] for manifest in alike])) if alike else None
-    return Planned(job, "miss", why_missing(job, alike), seconds)
+        why = _why_training(job, estimate.steps.get(job.call.key), why)
+    return Planned(job, "miss", why, estimate.seconds(job))
 
 
-def _plan_training(
-    job: Job, part: Trajectory, manifests: list[dict[str, Any]], alike: list[dict[str, Any]], steps: tuple[int, int] | None
-) -> Planned:
-    budget = part.train.budget
+def _why_training(job: Job, steps: tuple[int, int] | None, why: str) -> str:
     if steps is None:
-        seconds = budget.seconds if isinstance(budget, SecondsBudget) and job.call.stage == "train" else 0.0
-        return Planned(job, "miss", f"{why_missing(job, alike)}; a budget in seconds shares no trunk", seconds)
+        return f"{why}; a budget in seconds shares no trunk"
     begin, end = steps
     if begin == end:
-        return Planned(job, "miss", "recorded while training", 0.0)
+        return "recorded while training"
     what = "replays" if job.call.stage == "observe" else "trains"
-    why = f"{what} {end - begin} of {end} steps, from step {begin}; {why_missing(job, alike)}"
-    return Planned(job, "miss", why, (end - begin) * part.train.batch_tokens / tokens_per_second(part, manifests))
+    return f"{what} {end - begin} of {end} steps, from step {begin}; {why}"
 
 
 def why_missing(job: Job, alike: list[dict[str, Any]]) -> str:
@@ -122,12 +144,12 @@ def _named(path: str, here: dict[str, Json], there: dict[str, Json]) -> str:
 
 
 def tokens_per_second(part: Trajectory, manifests: list[dict[str, Any]]) -> float:
-    """Return the latest measured speed of this network, or a guess from its size and this machine's matrix products."""
+    """Return the latest speed of this network among `manifests` of trainings, or a guess from its size and this machine."""
     model = part.model.canonical()
     timed = [
         (manifest["provenance"]["published"], manifest["provenance"]["tokens_per_second"])
         for manifest in manifests
-        if manifest["header"]["stage"] == "train" and manifest["header"]["config"]["model"] == model
+        if manifest["header"]["config"]["model"] == model
     ]
     if timed:
         return float(max(timed)[1])

@@ -5,6 +5,7 @@ of the study's own keys, so that one question is asked on a laptop and at the pu
 """
 
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,7 +30,7 @@ class Factor(FrozenConfig):
             raise ValueError(f"the factor has {len(self.changes)} level; a factor has two or more, the baseline first")
         return self
 
-    @property
+    @cached_property
     def changes(self) -> dict[str, dict[str, Any]]:
         """The recipe changes of each level by its name; the baseline level first."""
         if self.path is None:

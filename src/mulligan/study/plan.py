@@ -9,7 +9,7 @@ import numpy as np
 
 from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job, Outside, weights_at
-from mulligan.engine.plan import plan_jobs, training_steps
+from mulligan.engine.plan import Estimate
 from mulligan.engine.sharing import share
 from mulligan.flow import Road, lay_road
 from mulligan.recipe import Recipe
@@ -98,15 +98,15 @@ class Cost:
 def cost_of(laid: LaidStudy, store: Store) -> Cost:
     """Return what running the study would still cost."""
     must_run = missing_jobs(laid.jobs, store)
-    steps = training_steps(laid.jobs, store, must_run)
-    planned = plan_jobs(laid.jobs, store)
-    trained = [end - begin for begin, end in steps.values() if end > begin]
+    estimate = Estimate(laid.jobs, store, must_run)
+    seconds = [estimate.seconds(job) for job in laid.jobs if job.call.key in must_run]
+    trained = [end - begin for begin, end in estimate.steps.values() if end > begin]
     return Cost(
         steps_to_run=sum(trained),
         segments=len(trained),
         stages_to_run=len(must_run),
-        seconds=sum(line.seconds or 0.0 for line in planned),
-        unknown_stages=sum(line.seconds is None for line in planned),
+        seconds=sum(known for known in seconds if known is not None),
+        unknown_stages=sum(known is None for known in seconds),
         state_bytes=_state_bytes([job for job in laid.jobs if job.call.key in must_run]),
     )
 

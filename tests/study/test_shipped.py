@@ -1,0 +1,42 @@
+"""The shipped studies: each lays out at each of its scales, stands beside published figures, and shares what it can."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mulligan.engine.job import Outside
+from mulligan.store.stage_call import OutsideInput
+from mulligan.store.store import Store
+from mulligan.study.config import load_study
+from mulligan.study.plan import cost_of, lay_study
+
+FOLDER = Path(__file__).parents[2] / "studies"
+NAMES = {
+    "clip-sweep",
+    "qat-x-average",
+    "qat-x-swa",
+    "swa-accumulation-dtype",
+    "swa-x-warmdown",
+    "tight-swa-vs-ema",
+    "warmdown-x-lr",
+}
+SCALES = [(path.stem, scale) for path in sorted(FOLDER.glob("*.toml")) for scale in tomllib.loads(path.read_text())["scale"]]
+SHARED = {"qat-x-swa": 0.4, "qat-x-average": 0.15, "tight-swa-vs-ema": 0.34, "swa-accumulation-dtype": 0.51}
+
+
+def test_all_are_there_and_each_has_a_scale_for_two_cores_and_the_published_one():
+    assert {name for name, _ in SCALES} == NAMES
+    for scale in ("tiny", "full"):
+        assert {name for name, other in SCALES if other == scale} == NAMES
+
+
+@pytest.mark.parametrize(("name", "scale"), SCALES)
+def test_it_lays_out_and_shares(name, scale, tmp_path):
+    study, _ = load_study(FOLDER / f"{name}.toml", scale)
+    corpus = Outside(Path("nowhere"), OutsideInput("corpus", "0" * 64))
+    laid = lay_study(study, corpus if scale == "full" else None)
+    assert study.published
+    assert len(study.seeds) == 3
+    cost = cost_of(laid, Store(tmp_path))
+    assert cost.steps_to_run <= SHARED.get(name, 1.0) * laid.steps_without_sharing

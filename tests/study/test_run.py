@@ -21,7 +21,7 @@ from mulligan.recipe import Recipe, to_toml
 from mulligan.store.stage_call import OutsideInput
 from mulligan.store.store import Store
 from mulligan.study.config import load_study
-from mulligan.study.execute import RESULT, run_study, study_folder
+from mulligan.study.execute import RESULT, STATUS, read_json, run_study, study_folder
 from mulligan.study.plan import cost_of, lay_study
 from toy import recipe_data, write_corpus
 
@@ -47,6 +47,19 @@ on = {{"train.fake_quantize" = {{kind = "parameter-swap", start = {{kind = "lr-s
 off = {{average = {{kind = "last"}}}}
 on = {{average = {{kind = "swa", start = {{kind = "lr-scale-below", value = 0.4}}, every_steps = 1}}}}
 """  # noqa: E501
+
+
+PROGRESS = {
+    "cells": 12,
+    "cells_done": 3,
+    "steps": 48,
+    "steps_done": 20,
+    "steps_per_second": 2.5,
+    "seconds": 8.0,
+    "seconds_left": 9.0,
+    "stages_failed": 0,
+    "running": ["train, seed 1 4/12 loss 3"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +177,12 @@ def test_killed_in_the_middle_and_run_again_the_result_is_the_same(place, finish
     store = tmp_path / "store"
     running = subprocess.Popen(command(place, store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     kept = Store(store)
-    wait_for(lambda: len(kept.headers("train")) >= 9)
+    written = study_folder(laid, kept) / STATUS
+    wait_for(lambda: written.exists() and read_json(written)["steps_done"] >= 9)
+    status = read_json(study_folder(laid, kept) / STATUS)
+    assert (status["cells"], status["steps"], status["stages_failed"]) == (12, 48, 0)
+    assert 9 <= status["steps_done"] <= 48
+    assert len(status["running"]) == 2
     workers = children(running.pid)
     os.kill(workers[-1] if victim == "worker" else running.pid, signal.SIGKILL)
     out, err = running.communicate(timeout=120)
@@ -196,7 +214,14 @@ def test_the_command_line_plans_runs_and_tells(place, finished, capsys):
     assert app(["study", "run", *options], exit_on_error=False) == 0
     assert "qat=on, swa=on" in capsys.readouterr().out
     assert app(["study", "status", *options, "--json"], exit_on_error=False) == 0
-    assert json.loads(capsys.readouterr().out)["cells_done"] == 12
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"cells": 12, "cells_done": 12, "is_running": False, "progress": None}
+    (study_folder(finished[0], store) / STATUS).write_text(json.dumps({**PROGRESS, "updated": time.time()}))
+    assert app(["study", "status", *options], exit_on_error=False) == 0
+    assert "about 9 s left: 3 of 12 cells, 20 of 48 steps at 2.5 a second; train, seed 1 4/12 loss 3" in capsys.readouterr().out
+    (study_folder(finished[0], store) / STATUS).write_text(json.dumps({**PROGRESS, "updated": time.time() - 60}))
+    assert app(["study", "status", *options], exit_on_error=False) == 0
+    assert "not running" in capsys.readouterr().out
 
 
 def test_a_metric_that_names_no_reading_is_refused_before_anything_runs(place):

@@ -9,8 +9,10 @@ from cyclopts import App, Parameter
 from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder
 
 if TYPE_CHECKING:
-    from mulligan.engine.pool import Progress
     from mulligan.study.plan import Cost, LaidStudy
+
+STALE_SECONDS = 10.0
+"""A status older than this was left by a run that was killed."""
 
 app = App(name="study", help="Plan, run, watch and report a study.")
 
@@ -133,8 +135,7 @@ def run(
 
     laid, kept = _lay(file, scale, data), Store(store)
     size = pool_size(laid, workers, threads)
-    watcher = _Watcher(laid)
-    result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=watcher)
+    result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=_Watcher())
     if json:
         print_json(result)
     else:
@@ -145,24 +146,26 @@ def run(
 class _Watcher:
     """Prints how far a study is: a line now and then."""
 
-    def __init__(self, laid: "LaidStudy", every_seconds: float = 10.0) -> None:
-        self.names = {job.call.key: job.name for job in laid.jobs}
-        self.every_seconds = every_seconds
-        self.last = 0.0
+    def __init__(self, every_seconds: float = 10.0) -> None:
+        self.every_seconds, self.last = every_seconds, 0.0
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, status: dict[str, Any]) -> None:
         from mulligan.cli.terminal import err
 
-        now = time.monotonic()
-        if now - self.last < self.every_seconds and progress.waiting:
-            return
-        self.last = now
-        running = "; ".join(progress.running.values())
-        failed = f", {len(progress.failed)} failed" if progress.failed else ""
-        err.print(
-            f"{now - progress.began:5.0f} s: {len(progress.done)} stages done{failed}, {progress.waiting} waiting; {running}",
-            soft_wrap=True,
-        )
+        if status["seconds"] - self.last >= self.every_seconds:
+            self.last = status["seconds"]
+            err.print(progress_line(status), soft_wrap=True)
+
+
+def progress_line(status: dict[str, Any]) -> str:
+    """Return the progress of a study in one line."""
+    left = "" if status["seconds_left"] is None else f", about {status['seconds_left']:.0f} s left"
+    failed = f", {status['stages_failed']} stages failed" if status["stages_failed"] else ""
+    return (
+        f"{status['seconds']:.0f} s{left}: {status['cells_done']} of {status['cells']} cells, "
+        f"{status['steps_done']:,} of {status['steps']:,} steps at {status['steps_per_second']} a second{failed}; "
+        + "; ".join(status["running"])
+    )
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -204,20 +207,17 @@ def status(
     from mulligan.study.execute import STATUS, read_json, study_folder
 
     laid, kept = _lay(file, scale, data), Store(store)
-    found = read_json(study_folder(laid, kept) / STATUS) or {}
-    wanted = [job for cell in laid.cells for job in cell.road.jobs if job.wanted]
-    done = {job.call.key for job in wanted if kept.has(job.call)}
+    found = read_json(study_folder(laid, kept) / STATUS)
+    done = {job.call.key for job in laid.jobs if kept.has(job.call)}
     cells = sum(all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)
-    fresh = bool(found) and time.time() - found["updated"] < 5 and found["running"] is not None
-    result = {"cells": len(laid.cells), "cells_done": cells, "is_running": fresh, **found}
+    running = found is not None and time.time() - found["updated"] < STALE_SECONDS
+    result = {"cells": len(laid.cells), "cells_done": cells, "is_running": running, "progress": found if running else None}
     if json:
         print_json(result)
         return 0
-    out.print(f"{cells} of {len(laid.cells)} cells done; {'running' if fresh else 'not running'}")
-    for line in (found.get("running") or []) if fresh else []:
-        out.print(f"running    {line}")
-    for line in found.get("failed") or []:
-        out.print(f"failed     {line}")
+    out.print(f"{cells} of {len(laid.cells)} cells done; {'running' if running else 'not running'}")
+    if running and found is not None:
+        out.print(progress_line(found))
     return 0
 
 

@@ -33,13 +33,28 @@ class PoolSize:
 
 
 @dataclass
+class Running:
+    """What a worker last said of its job: `done` of `total` (0 of 0 until it says anything), and a note."""
+
+    job: Job
+    done: int = 0
+    total: int = 0
+    note: str = ""
+
+    def __str__(self) -> str:
+        seed = "" if self.job.call.seed is None else f", seed {self.job.call.seed}"
+        far = f" {self.done}/{self.total}" if self.total else ""
+        return f"{self.job.name}{seed}{far} {self.note}".strip()
+
+
+@dataclass
 class Progress:
-    """What a pool has done so far: keys of jobs by outcome, what runs now in words, and when it began."""
+    """What a pool has done so far: seconds or reason by key of the jobs that ended, what runs now, and when it began."""
 
     waiting: int = 0
     done: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    running: dict[str, str] = field(default_factory=dict)
+    running: dict[str, Running] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
 
@@ -82,7 +97,7 @@ def run_pool(
                     break
                 attempts[job.call.key] = attempts.get(job.call.key, 0) + 1
                 worker.give(waiting.pop(job.call.key))
-                progress.running[job.call.key] = job.name
+                progress.running[job.call.key] = Running(job)
             _listen(workers, waiting, attempts, progress)
             _fail_readers(waiting, progress)
             progress.waiting = len(waiting)
@@ -138,7 +153,7 @@ def _listen(workers: list[_Worker], waiting: dict[str, Job], attempts: dict[str,
         assert worker.job is not None
         key = worker.job.call.key
         if kind == "progress":
-            progress.running[key] = value
+            progress.running[key] = Running(worker.job, *value)
             continue
         progress.running.pop(key)
         if kind == "corrupt":
@@ -182,8 +197,8 @@ def _work(connection: Connection, root: Path, threads: int, device: str, segment
 
     torch.set_num_threads(threads)
 
-    def tell(what: str, done: int, total: int, note: str) -> None:
-        connection.send(("progress", f"{what} {done}/{total} {note}".strip()))
+    def tell(_: str, done: int, total: int, note: str) -> None:
+        connection.send(("progress", (done, total, note)))
 
     store, execution = Store(root), Execution(device, False, segment_seconds, tell)
     while True:

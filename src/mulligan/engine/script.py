@@ -1,6 +1,5 @@
 """Runs somebody's own training script as a black box: in a folder of its own, its output kept and read as a log."""
 
-import os
 import shlex
 import subprocess
 import tempfile
@@ -26,12 +25,8 @@ def run_script(
         for neighbour in script.resolve().parent.iterdir():
             (folder / neighbour.name).symlink_to(neighbour)
         command = [*shlex.split(launch), script.name]
-        try:
-            code, log = _run(command, folder, environment, tell)
-        except FileNotFoundError:
-            raise ValueError(
-                f"launch = {launch!r}: there is no program {command[0]!r}. Install it, or correct `launch`."
-            ) from None
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        code, log = _run(["env", "PYTHONUNBUFFERED=1", *variables, *command], folder, tell)
     if code:
         tail = "\n".join(log.splitlines()[-TAIL_LINES:])
         raise ValueError(f"{shlex.join(command)} ended with code {code}. Its last lines:\n{tail}")
@@ -43,24 +38,16 @@ def run_script(
     return save
 
 
-def _run(command: list[str], folder: Path, environment: Mapping[str, str], tell: Callable[[str], None]) -> tuple[int, str]:
+def _run(command: list[str], folder: Path, tell: Callable[[str], None]) -> tuple[int, str]:
     lines: list[str] = []
-    running = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert running.stdout is not None
-    try:
-        for line in running.stdout:
-            lines.append(line)
-            tell(line.strip())
-        return running.wait(), "".join(lines)
-    finally:
-        if running.poll() is None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace") as running:
+        assert running.stdout is not None
+        try:
+            for line in running.stdout:
+                lines.append(line)
+                tell(line.strip())
+        except BaseException:
             running.kill()
-            running.wait()
+            raise
+    return running.returncode, "".join(lines)

@@ -13,6 +13,7 @@ from mulligan.engine.pool import PoolSize, Progress, run_pool
 from mulligan.store.store import Store
 from mulligan.study.config import study_hash
 from mulligan.study.plan import LaidStudy
+from mulligan.study.progress import StudyProgress
 from mulligan.study.result import read_study
 
 RESULT, STATUS = "result.json", "status.json"
@@ -30,7 +31,7 @@ def run_study(
     *,
     device: str = "cpu",
     segment_seconds: float = Execution.segment_seconds,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Run what is missing, write the result beside the store's values and return it; failed cells are in it."""
     folder = study_folder(laid, store)
@@ -43,9 +44,11 @@ def run_study(
 
         run_jobs([job for job in laid.jobs if job.call.stage == "data"], store, Execution())
         preflight(laid.jobs, store)
-        keeper = _StatusKeeper(folder, len(laid.jobs), report)
-        _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=keeper)
-        keeper.write(None)
+        keeper = _StatusKeeper(folder, StudyProgress(laid, store, size), report)
+        try:
+            _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=keeper)
+        finally:
+            (folder / STATUS).unlink(missing_ok=True)
     result = read_study(laid, store, failed)
     before = read_json(folder / RESULT)
     if before is not None:  # states that gc has taken since then were trained all the same
@@ -73,29 +76,18 @@ def _check_seeds_are_new(laid: LaidStudy, store: Store) -> None:
 class _StatusKeeper:
     """Passes progress on, and writes it down once a second for whoever asks from another terminal."""
 
-    def __init__(self, folder: Path, total: int, report: Callable[[Progress], None] | None) -> None:
-        self.folder, self.total, self.report = folder, total, report
+    def __init__(self, folder: Path, progress: StudyProgress, report: Callable[[dict[str, Any]], None] | None) -> None:
+        self.folder, self.progress, self.report = folder, progress, report
         self.last = 0.0
 
-    def __call__(self, progress: Progress) -> None:
-        if self.report:
-            self.report(progress)
-        if time.monotonic() - self.last >= 1.0:
-            self.write(progress)
-
-    def write(self, progress: Progress | None) -> None:
+    def __call__(self, pool: Progress) -> None:
+        if time.monotonic() - self.last < 1.0 and pool.waiting:
+            return
         self.last = time.monotonic()
-        status: dict[str, Any] = {"running": None}
-        if progress is not None:
-            status = {
-                "running": list(progress.running.values()),
-                "pid": os.getpid(),
-                "waiting": progress.waiting,
-                "done": len(progress.done),
-                "failed": sorted(set(progress.failed.values())),
-                "seconds": round(time.monotonic() - progress.began, 1),
-            }
-        write_json(self.folder / STATUS, {**status, "stages": self.total, "updated": time.time()})
+        status = self.progress.read(pool)
+        write_json(self.folder / STATUS, {**status, "updated": time.time()})
+        if self.report:
+            self.report(status)
 
 
 def write_json(path: Path, value: Any) -> None:

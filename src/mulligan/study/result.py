@@ -130,6 +130,7 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         factors = [effect for kind in ("main", "interactions") for effect in effects.get(kind, ())]
         family = adjust({effect.name: effect.p for effect in factors}, method, alpha)
         result["correction"] = {"method": method, "text": arms.text, "alpha": alpha}
+        result["adjusted_p"] = {**arms.adjusted, **family.adjusted}
         result["verdicts"] = {
             name: _json(verdict(found, study.margin_bpb, alpha, name in over, adjusted_p=arms.adjusted.get(name), unit="bpb"))
             for name, found in contrasts.items()

@@ -93,6 +93,7 @@ def test_an_average_asked_for_later_replays_trunk_and_branch_once(corpus, tmp_pa
     assert steps_to_run(later, store) == 16
     run_jobs(later, store, Execution())
     assert executed_steps(later, store) == 32
+    assert executed_steps(first, store) == 16
     for i, road in enumerate(roads):
         alone = Store(tmp_path / f"alone{i}")
         run_jobs(road.jobs, alone, Execution())

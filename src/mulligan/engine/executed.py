@@ -1,48 +1,64 @@
-"""How many training steps were really run for what is stored: read off the provenance of states, replays included."""
+"""How many training steps were run for what is stored: read off the provenance of states, replays included."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mulligan.core.canonical import digest
 from mulligan.engine.job import Job
+from mulligan.engine.plan import trunk_cuts
 from mulligan.engine.trajectory import Trajectory
-from mulligan.store.store import Store
+from mulligan.store.store import Entry, Store
 from mulligan.train.history import shared_until
 
 
 def executed_steps(jobs: Sequence[Job], store: Store) -> int:
-    """Return the steps behind the stored states on the way of these jobs' trainings, each state's own segment once."""
-    ways: dict[str, list[Trajectory]] = {}
-    for job in jobs:
-        if job.call.stage == "train" and job.trajectory is not None:
-            ways.setdefault(job.trajectory.kin, []).append(job.trajectory)
-    states = {
-        entry.folder.name: entry.manifest["provenance"]
-        for entry in store.entries()
-        if entry.manifest["header"]["stage"] == "train" and _is_on(entry.manifest["header"], ways)
-    }
+    """Return the steps behind the trainings among `jobs`: each step that a stored state covers once, and replays.
+
+    A replay counts where it recorded an average that these jobs ask for; those of other studies do not.
+    """
+    trainings = [(job, job.trajectory) for job in jobs if job.call.stage == "train" and job.trajectory is not None]
+    entries = list(store.entries())
+    states = [entry for entry in entries if entry.manifest["header"]["stage"] == "train"]
+    total = 0
+    on_the_way: set[str] = set()
+    for job, part in trainings:
+        mine = [entry for entry in states if _is_on(entry.manifest["header"], part)]
+        on_the_way |= {entry.folder.name for entry in mine}
+        begin = max([0, *trunk_cuts(job, part.last_step)])
+        total += _covered(map(_span, mine), begin, part.last_step)
+    asked = [observed.canonical() for _, part in trainings for observed in part.observed]
     replays = {
-        (entry.manifest["header"]["inputs"][0], entry.manifest["provenance"]["from_step"])
-        for entry in store.entries()
+        (entry.manifest["header"]["inputs"][0], _span(entry))
+        for entry in entries
         if entry.manifest["header"]["stage"] == "observe"
-        and entry.manifest["header"]["inputs"][0] in states
+        and entry.manifest["header"]["inputs"][0] in on_the_way
+        and entry.manifest["header"]["config"] in asked
         and "replay_reproduced_the_state" in entry.manifest["provenance"]
     }
-    trained = sum(int(provenance["num_steps"]) for provenance in states.values())
-    return trained + sum(_last_step(states[key]) - int(from_step) for key, from_step in replays)
+    return total + sum(stop - start for _, (start, stop) in replays)
 
 
-def _last_step(provenance: dict[str, Any]) -> int:
-    return int(provenance["from_step"]) + int(provenance["num_steps"])
+def _span(entry: Entry) -> tuple[int, int]:
+    """Return the steps from which to which the work behind an entry went."""
+    start = int(entry.manifest["provenance"]["from_step"])
+    return start, start + int(entry.manifest["provenance"]["num_steps"])
 
 
-def _is_on(header: dict[str, Any], ways: dict[str, list[Trajectory]]) -> bool:
-    """Say whether a stored state lies on the way of one of the trainings."""
-    config = header["config"]
+def _covered(spans: Iterable[tuple[int, int]], begin: int, end: int) -> int:
+    """Return how many steps of [begin, end) lie in any of the spans."""
+    covered, reached = 0, begin
+    for start, stop in sorted(spans):
+        start, stop = max(start, reached), min(stop, end)
+        covered += max(0, stop - start)
+        reached = max(reached, stop)
+    return covered
+
+
+def _is_on(header: dict[str, Any], part: Trajectory) -> bool:
+    """Say whether a stored state lies on the way of a training."""
+    config, history = header["config"], header["config"]["history"]
     kin = digest([{"model": config["model"], "train": config["train"]}, header["inputs"][0], header["seed"]])
-    history = config["history"]
-    if kin not in ways or len(history[-1]) != 3:
+    if kin != part.kin or len(history[-1]) != 3:
         return False
-    stop = history[-1][1]
-    fitting = (part.history.until_step(stop) for part in ways[kin] if stop <= part.last_step)
-    return any(shared_until(history, other) == stop for other in fitting)
+    stop = int(history[-1][1])
+    return stop <= part.last_step and shared_until(history, part.history.until_step(stop)) == stop

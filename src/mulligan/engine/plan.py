@@ -90,13 +90,13 @@ def training_steps(jobs: Sequence[Job], store: Store, must_run: set[str]) -> dic
             found[job.call.key] = (stop, stop)
             continue
         riding = [observed for observed in part.observed if not store.has(part.observe_call(observed))]
-        planned = [cut for cut in _trunk_cuts(job, stop) if part.can_begin(cut, riding, has)]
+        planned = [cut for cut in trunk_cuts(job, stop) if part.can_begin(cut, riding, has)]
         found[job.call.key] = (int(max([part.latest_cut(store, riding) or 0, *planned])), stop)
         coming |= {part.state_call().key, *(part.observe_call(observed).key for observed in riding)}
     return found
 
 
-def _trunk_cuts(job: Job, stop: int) -> list[int]:
+def trunk_cuts(job: Job, stop: int) -> list[int]:
     """Return the steps at which trunks of `job` end."""
     read = [source.trajectory for source in job.sources.values() if isinstance(source, Job)]
     return [trunk.last_step for trunk in read if trunk is not None and trunk.last_step < stop]

@@ -150,6 +150,7 @@ def set_value(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     Another `kind` starts its table anew: after `average.kind=ema`, give `average.decay` as the new kind asks for it.
     """
     here: Any = data
+    value = copy.deepcopy(value)  # else a later change below `path` would reach into the caller's own table
     *parents, last = path.split(".")
     for i, part in enumerate(parents):
         here = _child(here, part, f"{where}: {'.'.join(parents[: i + 1])}")

@@ -111,6 +111,66 @@ def test_a_pool_makes_what_one_process_makes(corpus, tmp_path):
     assert all(digests(road, store) == digests(road, alone) for road in roads)
 
 
+def test_averages_asked_for_one_after_another_count_their_own_replays(corpus, tmp_path):
+    store = Store(tmp_path)
+    roads = [lay(corpus, LAST), lay(corpus, EMA), lay(corpus, EMA.replace("0.8", "0.9"))]
+    for road in roads:
+        run_jobs(road.jobs, store, Execution())
+    assert executed_steps(share(road.jobs for road in roads), store) == 36
+
+
+def test_a_worker_that_dies_between_two_jobs_is_replaced(corpus, tmp_path, monkeypatch):
+    from mulligan.engine import pool
+
+    give, killed = pool._Worker.give, []
+
+    def kill_first(self, job):
+        if job.call.stage == "quantize" and not killed:
+            killed.append(self.process.pid)
+            self.process.kill()
+            self.process.join()
+        give(self, job)
+
+    monkeypatch.setattr(pool._Worker, "give", kill_first)
+    done, failed = run_pool(share([lay(corpus).jobs]), Store(tmp_path), PoolSize(1, 1))
+    assert len(killed) == 1
+    assert failed == {}
+    assert {item.status for item in done} == {"ran"}
+
+
+def test_many_averages_of_one_training_can_be_sent_to_a_worker(corpus):
+    import pickle
+
+    averages = [f'average={{kind = "ema", decay = {0.5 + i / 1000}}}' for i in range(300)]
+    jobs = share(lay(corpus, average).jobs for average in averages)
+    sent = []
+
+    class Connection:
+        def send(self, job):
+            sent.append(pickle.dumps(job))
+
+    from mulligan.engine.pool import _Worker
+
+    worker = object.__new__(_Worker)
+    worker.connection = Connection()
+    worker.give(jobs[-1])
+    worker.give(max(jobs, key=lambda job: len(job.sources)))
+    assert len(sent) == 2
+
+
+def test_many_forks_are_laid_out_in_little_work(corpus, monkeypatch):
+    """A sweep of the step at which QAT begins: the state keys that are computed grow with the forks, not with their cube."""
+    from mulligan.engine.trajectory import Trajectory
+
+    computed, call = [], Trajectory.state_call
+    long = ("train.budget.steps=200", "train.warmdown.steps=6", LAST)
+    roads = [lay(corpus, *long, QAT.replace("step = 8", f"step = {step}")) for step in range(100, 140)]
+    monkeypatch.setattr(Trajectory, "state_call", lambda self, cut=None: computed.append(cut) or call(self, cut))
+    jobs = share(road.jobs for road in roads)
+    assert len([job for job in jobs if job.call.stage == "train"]) == 40 + 39
+    assert len(computed) < 40 * 45
+
+
 def test_a_failing_job_stops_only_what_reads_it(corpus, tmp_path):
     good, bad = lay(corpus, LAST), lay(corpus, LAST, "train.optimizer.scalar_lr=1e38", seed=3)
     store = Store(tmp_path)

@@ -38,17 +38,6 @@ def test_a_study_that_was_not_run_or_has_changed_is_refused(finished, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_result_of_another_corpus_is_refused(finished, tmp_path):
-    store = tmp_path / "store"
-    shutil.copytree(finished.store.root, store)
-    path = next(store.glob("studies/*/result.json"))
-    result = json.loads(path.read_text())
-    result["cells"][0]["values"]["primary"] += 1e-3
-    path.write_text(json.dumps(result))
-    with pytest.raises(ValueError, match="Give the --data with which the study was run"):
-        call("study", "report", *finished.arguments[:3], "--store", store, "--out", tmp_path / "page.html")
-
-
 def test_a_folder_that_is_not_there_is_named_before_anything_is_read(finished, tmp_path):
     with pytest.raises(ValueError, match=r"the folder .*nowhere does not exist"):
         call("study", "report", *finished.arguments, "--out", tmp_path / "nowhere" / "page.html")

@@ -3,7 +3,7 @@
 import pytest
 
 from mulligan.core.config import parse_config
-from mulligan.study.config import StudyConfig, load_study, study_hash
+from mulligan.study.config import StudyConfig, load_study
 from mulligan.study.design import alias_table, make_arms, num_steps
 
 QAT = {
@@ -79,6 +79,27 @@ def test_an_arm_differs_from_the_baseline_in_what_its_levels_say():
     }
 
 
+def test_no_arm_reaches_into_the_recipe_of_another():
+    """A table given whole is copied for each arm before a later path changes a value inside it."""
+    levels = {
+        "base": {"train.optimizer.matrix_lr": 0.04},
+        "a": {"train.optimizer.token_lr": 0.1},
+        "b": {"train.optimizer.scalar_lr": 0.1},
+    }
+    changes = {"train.optimizer": {"kind": "muon-adam", "momentum_warmup_steps": 3}}
+    arms = make_arms(study(changes=changes, factors={"lr": {"levels": levels}}, design={"kind": "sweep"}))
+    assert [arm.recipe.train.optimizer.token_lr for arm in arms] == [0.05, 0.1, 0.05]
+    assert [set(arm.difference) for arm in arms] == [set(), {"train.optimizer.token_lr"}, {"train.optimizer.scalar_lr"}]
+    assert changes == {"train.optimizer": {"kind": "muon-adam", "momentum_warmup_steps": 3}}
+
+
+def test_a_level_whose_name_holds_another_is_refused():
+    first = {"levels": {name: {"train.grad_clip_norm": value} for name, value in (("0", 0.0), ("1", 1.0), ("1, b=2", 2.0))}}
+    second = {"levels": {name: {"model.logit_softcap": value} for name, value in (("2, b=2", 30.0), ("2", 15.0))}}
+    with pytest.raises(ValueError, match="one name"):
+        make_arms(study(factors={"a": first, "b": second}))
+
+
 def test_a_time_budget_becomes_steps_per_arm():
     equal = {"kind": "seconds", "seconds": 600.0, "step_ms": {"control": 90.7, "qat=on": 96.3}}
     arms = make_arms(study(budget=equal))
@@ -116,36 +137,17 @@ def test_a_time_budget_becomes_steps_per_arm():
         ({"budget": {"kind": "seconds", "seconds": 9.0, "step_ms": {"qat=on": 1.0}}}, "`control`"),
         ({"design": {"kind": "fractional", "generators": "a b"}}, "factors of two levels"),
         ({"margin_bpb": 0.0}, "margin_bpb"),
+        ({"factors": {"value": QAT}}, "none of seed, value"),
+        ({"factors": {"a, b": QAT}}, "letters, digits"),
+        ({"secondary": ({"kind": "score", "name": "primary", "of": {"point": "raw"}},)}, "names of their own"),
+        ({"secondary": ({"kind": "payload-bytes"}, {"kind": "payload-bytes"})}, "names of their own"),
+        ({"budget": {"kind": "seconds", "seconds": 9.0, "step_ms": {"control": 1.0, "qat=On": 2.0}}}, "no level or arm"),
         ({"sedes": (0,)}, "Did you mean 'seeds'"),
     ],
 )
 def test_what_is_no_experiment_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         make_arms(study(**changes))
-
-
-def test_a_study_that_confirms_must_be_frozen(tmp_path):
-    text = """
-question = "q"
-phase = "confirm"
-recipe = "tiny"
-design = {kind = "sweep"}
-budget = {kind = "steps"}
-seeds = [5, 6]
-metric = {point = "quantized", windows = "sliding"}
-margin_bpb = 0.002
-factors = {clip = {path = "train.grad_clip_norm", values = [1.0, 0.5]}}
-"""
-    path = tmp_path / "s.toml"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="frozen") as refused:
-        load_study(path)
-    wanted = str(refused.value).split('frozen = "')[1].split('"')[0]
-    path.write_text(f'frozen = "{wanted}"\n{text}')
-    assert study_hash(load_study(path)[0]) == wanted
-    path.write_text(f'frozen = "{wanted}"\n{text}'.replace("[5, 6]", "[5, 7]"))
-    with pytest.raises(ValueError, match="frozen"):
-        load_study(path)
 
 
 def test_a_scale_overrides_the_study(tmp_path):

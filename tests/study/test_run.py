@@ -267,17 +267,47 @@ def test_weights_that_are_given_stand_in_for_training(place, finished, tmp_path)
         lay_study(load_study(folder / "given.toml")[0], corpus)
 
 
+def frozen(folder, text, corpus):
+    """Write a confirming study with the hash that it is asked for; return its path."""
+    path = folder / "confirm.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="frozen") as refused:
+        lay_study(load_study(path)[0], corpus)
+    path.write_text(f"frozen = {str(refused.value).split('frozen = ')[1].split(' into')[0]}\n{text}")
+    return path
+
+
 def test_a_study_confirms_on_seeds_that_nobody_has_looked_at(place, finished):
     folder, file, corpus = place
     _, store, _, _ = finished
     text = file.read_text().replace('"explore"', '"confirm"').replace("[0, 1, 2]", "[2, 3, 4]")
-    (folder / "confirm.toml").write_text(text)
-    with pytest.raises(ValueError, match="frozen") as refused:
-        load_study(folder / "confirm.toml")
-    frozen = str(refused.value).split("frozen = ")[1].split(" into")[0]
-    (folder / "confirm.toml").write_text(f"frozen = {frozen}\n{text}")
+    path = frozen(folder, text.split("[factors.swa")[0].replace('"full-factorial"', '"sweep"'), corpus)
     with pytest.raises(ValueError, match=r"seeds \[2\] were explored on before .* such as 5"):
-        run_study(lay_study(load_study(folder / "confirm.toml")[0], corpus), store, PoolSize(1, 1))
+        run_study(lay_study(load_study(path)[0], corpus), store, PoolSize(1, 1))
+
+
+def test_a_study_is_frozen_with_its_recipe_and_corpus(place, tmp_path):
+    folder, file, corpus = place
+    (tmp_path / "toy.toml").write_text((folder / "toy.toml").read_text())
+    text = file.read_text().replace('"explore"', '"confirm"').replace(str(folder / "toy.toml"), str(tmp_path / "toy.toml"))
+    path = frozen(tmp_path, text, corpus)
+    laid = lay_study(load_study(path)[0], corpus)
+    other = Outside(corpus.path, OutsideInput("corpus", "1" * 64))
+    with pytest.raises(ValueError, match="frozen"):
+        lay_study(load_study(path)[0], other)
+    (tmp_path / "toy.toml").write_text((tmp_path / "toy.toml").read_text().replace("batch_tokens = 16", "batch_tokens = 32"))
+    with pytest.raises(ValueError, match="frozen"):
+        lay_study(load_study(path)[0], corpus)
+    assert laid.hash in path.read_text()
+
+
+def test_two_corpora_are_two_studies(place, finished, tmp_path):
+    """They share a file, and neither a result nor a record: gc of one does not take the other's values."""
+    _, file, corpus = place
+    laid, _, _, _ = finished
+    made = write_corpus(tmp_path / "other")
+    other = Outside(made.folder, OutsideInput("corpus", "2" * 64))
+    assert lay_study(load_study(file)[0], other).hash != laid.hash == lay_study(load_study(file)[0], corpus).hash
 
 
 def test_gc_keeps_what_a_study_needs(finished):

@@ -1,5 +1,7 @@
 """Anybody's own script as cells: environment in, log out; failures kept, finished runs never repeated."""
 
+from pathlib import Path
+
 import pytest
 
 from mulligan.engine.challenge_log import read_log
@@ -100,6 +102,7 @@ def test_the_later_form_of_the_log_is_read():
     assert log["curve"] == [[4000, 2.9142, 1.1282]]
     assert log["steps"] == 4911
     assert log["milliseconds_per_step"] == pytest.approx(588052 / 4911)
+    assert read_log("odd val_loss:1.2.3 val_bpb:4.")["readings"] == {}
     assert read_log("quantized val_loss:nan val_bpb:nan")["readings"]["quantized"]["bits_per_byte"] is None
 
 
@@ -141,6 +144,54 @@ def test_a_run_that_fails_and_one_that_diverges_are_kept_and_the_rest_goes_on(pl
 def test_what_cannot_be_run_is_refused(place, before, after, words):
     with pytest.raises(ValueError, match=words):
         lay(place, **{before: after})
+
+
+def test_what_a_script_writes_beside_itself_meets_no_other_cell_and_not_the_users_files(place):
+    """A file that lies there already is copied for each cell, not linked."""
+    (place / "my" / "final_model.pt").write_text("the user's own")
+    body = """
+import os, time
+from pathlib import Path
+Path("final_model.pt").write_text(os.environ["SEED"])
+time.sleep(1)
+print(f"quantized val_loss:2.0 val_bpb:1.{Path('final_model.pt').read_text()}")
+"""
+    (place / "my" / "train_gpt.py").write_text(body)
+    result = run(place, lay(place))
+    assert {cell["seed"]: cell["values"]["primary"] for cell in result["cells"]} == {0: 1.0, 1: 1.1, 2: 1.2}
+    assert (place / "my" / "final_model.pt").read_text() == "the user's own"
+
+
+def test_an_interrupted_study_ends_the_script_and_what_it_launched(place):
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    body = """
+import os, subprocess, sys, time
+from pathlib import Path
+import neighbour
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+Path(neighbour.COUNTER).write_text(f"{os.getpid()} {child.pid}")
+time.sleep(60)
+"""
+    (place / "my" / "train_gpt.py").write_text(body)
+    line = [sys.executable, "-m", "mulligan", "study", "run", str(place / "s.toml"), "--store", str(place / "store")]
+    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    counter = place / "my" / "counter"
+    end = time.monotonic() + 60
+    while not (counter.exists() and len(counter.read_text().split()) == 2):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    for pid in counter.read_text().split():
+        while os.path.exists(f"/proc/{pid}") and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+            assert time.monotonic() < end, f"process {pid} lives on"
+            time.sleep(0.05)
 
 
 def test_a_reading_that_the_log_lacks_names_those_it_has(place):

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-NUMBER = r"(-?[\d.]+(?:e-?\d+)?|nan|inf)"
+NUMBER = r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
 READING = re.compile(rf"^(.*?)\s*val_loss:\s*{NUMBER}\s+val_bpb:\s*{NUMBER}")
 STEP = re.compile(r"(?:^|\s)(?:step:\s*)?(\d+)/(\d+)\b")
 STEP_TIME = re.compile(rf"step_avg:\s*{NUMBER}\s*ms")

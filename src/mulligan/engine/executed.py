@@ -14,7 +14,7 @@ from mulligan.train.history import shared_until
 def executed_steps(jobs: Sequence[Job], store: Store) -> int:
     """Return the steps behind the trainings among `jobs`: each step that a stored state covers once, and replays.
 
-    A replay counts where it recorded an average that these jobs ask for; those of other studies do not.
+    `jobs` are shared ones (`sharing.share`). A replay counts where it recorded an average that these jobs ask for; those of other studies do not.
     """
     trainings = [(job, job.trajectory) for job in jobs if job.call.stage == "train" and job.trajectory is not None]
     entries = list(store.entries())
@@ -28,14 +28,14 @@ def executed_steps(jobs: Sequence[Job], store: Store) -> int:
         total += _covered(map(_span, mine), begin, part.last_step)
     asked = [observed.canonical() for _, part in trainings for observed in part.observed]
     replays = {
-        (entry.manifest["header"]["inputs"][0], _span(entry))
+        (entry.manifest["header"]["inputs"][0], _span(entry), entry.manifest["provenance"]["seconds"])
         for entry in entries
         if entry.manifest["header"]["stage"] == "observe"
         and entry.manifest["header"]["inputs"][0] in on_the_way
         and entry.manifest["header"]["config"] in asked
         and "replay_reproduced_the_state" in entry.manifest["provenance"]
     }
-    return total + sum(stop - start for _, (start, stop) in replays)
+    return total + sum(stop - start for _, (start, stop), _ in replays)
 
 
 def _span(entry: Entry) -> tuple[int, int]:

@@ -5,10 +5,11 @@ last segment; a parent that dies takes its workers with it.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,7 @@ from mulligan.engine.job import Job
 from mulligan.store.store import Store
 
 ATTEMPTS = 2
+ENDING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,17 @@ class _Worker:
         self.began = 0.0
 
     def give(self, job: Job) -> None:
+        """Send a job; its sources go along without theirs, since only their keys are read."""
         self.job, self.began = job, time.monotonic()
-        self.connection.send(job)
+        sources = {role: replace(read, sources={}) if isinstance(read, Job) else read for role, read in job.sources.items()}
+        self.connection.send(replace(job, sources=sources))
+
+    def end(self) -> None:
+        """End the process, and with it a script that it runs."""
+        self.process.terminate()
+        self.process.join(ENDING_SECONDS)
+        self.process.kill()
+        self.process.join()
 
 
 def run_pool(
@@ -95,8 +106,14 @@ def run_pool(
                 worker = _free(workers, store.root, size, device, segment_seconds)
                 if worker is None:
                     break
+                try:
+                    worker.give(job)
+                except OSError:  # it died between two jobs
+                    workers.remove(worker)
+                    worker.end()
+                    break
                 attempts[job.call.key] = attempts.get(job.call.key, 0) + 1
-                worker.give(waiting.pop(job.call.key))
+                del waiting[job.call.key]
                 progress.running[job.call.key] = Running(job)
             _listen(workers, waiting, attempts, progress)
             _fail_readers(waiting, progress)
@@ -105,8 +122,7 @@ def run_pool(
                 report(progress)
     finally:
         for worker in workers:
-            worker.process.kill() if worker.job else worker.process.terminate()
-            worker.process.join()
+            worker.end()
     done = [Done(job, _status(job, store, progress), progress.done.get(job.call.key, 0.0)) for job in jobs]
     return done, progress.failed
 
@@ -190,6 +206,7 @@ def _work(connection: Connection, root: Path, threads: int, device: str, segment
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what a job has launched is ended too
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     import torch
 

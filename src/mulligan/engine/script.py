@@ -1,6 +1,9 @@
 """Runs somebody's own training script as a black box: in a folder of its own, its output kept and read as a log."""
 
+import os
 import shlex
+import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,6 +13,8 @@ from mulligan.core.canonical import canonical_json
 from mulligan.engine.challenge_log import read_log
 
 TAIL_LINES = 15
+COPIED_BYTES = 16 << 20
+"""Greater files beside a script are seldom code; give them by an absolute path in a variable."""
 
 
 def run_script(
@@ -17,13 +22,17 @@ def run_script(
 ) -> Callable[[Path], None]:
     """Run `launch script` to its end and return what writes its value (log.txt, summary.json); ValueError when it fails.
 
-    It runs in a new folder that shows the script's neighbours as links, so that what it writes clashes with nobody's.
-    `environment` is added to this process's own. `tell` gets each line as it comes.
+    It runs in a new folder with copies of the files beside the script (those up to 16 MiB) and links to the folders there,
+    so that what it writes beside itself clashes with nobody's. `environment` is added to this process's own. `tell` gets
+    each line as it comes.
     """
     with tempfile.TemporaryDirectory(prefix="mulligan-script-") as name:
         folder = Path(name)
         for neighbour in script.resolve().parent.iterdir():
-            (folder / neighbour.name).symlink_to(neighbour)
+            if neighbour.is_dir():
+                (folder / neighbour.name).symlink_to(neighbour)
+            elif neighbour.stat().st_size <= COPIED_BYTES:
+                shutil.copy2(neighbour, folder / neighbour.name)
         command = [*shlex.split(launch), script.name]
         variables = [f"{name}={value}" for name, value in environment.items()]
         code, log = _run(["env", "PYTHONUNBUFFERED=1", *variables, *command], folder, tell)
@@ -40,14 +49,23 @@ def run_script(
 
 def _run(command: list[str], folder: Path, tell: Callable[[str], None]) -> tuple[int, str]:
     lines: list[str] = []
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace") as running:
-        assert running.stdout is not None
+    running = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    assert running.stdout is not None
+    with running:
         try:
             for line in running.stdout:
                 lines.append(line)
                 tell(line.strip())
-        except BaseException:
-            running.kill()
-            raise
+            running.wait()
+        finally:
+            if running.poll() is None:  # we are being ended: so is the script, with all that it launched
+                os.killpg(running.pid, signal.SIGKILL)
     return running.returncode, "".join(lines)

@@ -43,27 +43,19 @@ def _trainings(jobs: Iterable[Job]) -> dict[str, Trajectory]:
 
 def _add_training(end: Trajectory, kin: Sequence[Trajectory], corpus: Job | Outside, shared: dict[str, Job]) -> None:
     """Add the jobs of one training: a trunk for each step at which another training parts from it, then the rest."""
+    until = [(other, shared_until(end.way, other.way)) for other in kin]
+    forks = sorted({step for _, step in until if 0 < step < end.last_step})
     trunk: list[Job] = []
-    for step in _forks(end, kin):
-        part = replace(end, stop=step, observed=_riding(end, kin, step))
-        trunk = _add(part, corpus, trunk, shared)
-    _add(replace(end, observed=_riding(end, kin, end.last_step)), corpus, trunk, shared)
+    for step in forks:
+        trunk = _add(replace(end, stop=step, observed=_riding(until, step)), corpus, trunk, shared)
+    _add(replace(end, observed=_riding(until, end.last_step)), corpus, trunk, shared)
 
 
-def _forks(end: Trajectory, kin: Sequence[Trajectory]) -> list[int]:
-    """Return the steps on the way of `end` at which another training parts from it, or ends."""
-    history = end.history.until_step(end.last_step)
-    steps = {shared_until(history, other.history.until_step(other.last_step)) for other in kin if other is not end}
-    return sorted(step for step in steps if 0 < step < end.last_step)
-
-
-def _riding(end: Trajectory, kin: Sequence[Trajectory], step: int) -> tuple[Observed, ...]:
-    """Return what must have been recorded at `step` for any training that goes through the state there."""
-    key = end.state_call(step).key
-    through = [other for other in kin if other.last_step >= step and other.state_call(step).key == key]
-    asked = dict.fromkeys(observed for other in through for observed in other.observed if other.begun(observed, step))
-    ending = [other for other in through if other.last_step == step]
-    return tuple(dict.fromkeys([*asked, *(observed for other in ending for observed in other.observed)]))
+def _riding(until: Sequence[tuple[Trajectory, int]], step: int) -> tuple[Observed, ...]:
+    """Return what must have been recorded at `step` for any training that goes through the state there or ends at it."""
+    through = [other for other, shared_steps in until if shared_steps >= step]
+    asked = ((observed, other) for other in through for observed in other.observed)
+    return tuple(dict.fromkeys(observed for observed, other in asked if other.last_step == step or other.begun(observed, step)))
 
 
 def _add(part: Trajectory, corpus: Job | Outside, trunk: list[Job], shared: dict[str, Job]) -> list[Job]:

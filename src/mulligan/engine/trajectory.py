@@ -65,6 +65,11 @@ class Trajectory:
         """The step at which it ends; needs a budget in steps or tokens."""
         return self.stop if self.stop is not None else self.train.num_steps or 0
 
+    @cached_property
+    def way(self) -> list[Json]:
+        """The history to its end; needs a budget in steps or tokens."""
+        return self.history.until_step(self.last_step)
+
     def state_call(self, cut: Cut = None) -> StageCall:
         """Return the call of the state at `cut`."""
         if self.in_seconds:

@@ -4,11 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mulligan.flow import Road
 from mulligan.store.store import Store
-from mulligan.study.config import study_hash
 from mulligan.study.execute import RESULT, read_json, study_folder
-from mulligan.study.metric import find_score
 from mulligan.study.plan import LaidStudy
 
 
@@ -19,10 +16,9 @@ def load_result(laid: LaidStudy, store: Store, file: Path) -> dict[str, Any]:
     if result is None:
         older = _other_results(laid, store)
         raise ValueError(
-            f"{file}: no result of this study (hash {study_hash(laid.config)}) in {store.root}. {older}"
+            f"{file}: no result of this study (hash {laid.hash}) in {store.root}. {older}"
             f"Run `mulligan study run {file}` with the same --scale, --data and --store first."
         )
-    _check_corpus(laid, store, result, path)
     return result
 
 
@@ -38,22 +34,5 @@ def _other_results(laid: LaidStudy, store: Store) -> str:
     if not found:
         return ""
     listed = "; ".join(found)
-    return f"There are results of the same question: {listed}: another --scale, or the file (or mulligan) changed since. "
-
-
-def _check_corpus(laid: LaidStudy, store: Store, result: dict[str, Any], path: Path) -> None:
-    """The hash of a study does not cover --data: raise ValueError where the result and the store tell different scores."""
-    values = {(cell["arm"], cell["seed"]): cell["values"].get("primary") for cell in result["cells"]}
-    for cell in laid.cells:
-        if not isinstance(cell.road, Road):
-            return
-        score = find_score(cell.road, laid.config.metric)
-        value = values.get((cell.arm.name, cell.seed))
-        if value is not None and store.has(score.call):
-            stored = store.open(score.call).summary()["bits_per_byte"]
-            if stored != value:
-                raise ValueError(
-                    f"{path}: {cell.arm.name}, seed {cell.seed} scores {value}, and {stored} with the corpus given here. "
-                    "Give the --data with which the study was run, or run it again."
-                )
-            return
+    why = "another --scale or --data, or the file, its recipe or mulligan changed since"
+    return f"There are results of the same question: {listed}: {why}. "

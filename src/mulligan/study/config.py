@@ -4,6 +4,7 @@ A level is a set of recipe changes by dotted path; the first level of each facto
 of the study's own keys, so that one question is asked on a laptop and at the published size.
 """
 
+import re
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mulligan.core.canonical import digest
 from mulligan.core.config import FrozenConfig, parse_config
+
+PRIMARY = "primary"
+RESERVED = ("seed", "value")
 
 
 class Factor(FrozenConfig):
@@ -198,6 +201,17 @@ class StudyConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
+        for name in self.factors:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or name in RESERVED:
+                raise ValueError(
+                    f"a factor is called {name!r}; give letters, digits, - and _, and none of {', '.join(RESERVED)}"
+                )
+        names = [
+            PRIMARY,
+            *(metric.name if isinstance(metric, Difference | Score) else metric.kind for metric in self.secondary),
+        ]
+        if len(set(names)) < len(names):
+            raise ValueError(f"secondary metrics need names of their own, none of them {PRIMARY!r}; given {names[1:]}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ from one another; given {list(self.seeds)}")
         if isinstance(self.recipe, Script) and (self.weights or isinstance(self.budget, EqualSeconds)):
@@ -222,11 +236,6 @@ def load_study(path: Path, scale: str | None = None) -> tuple[StudyConfig, str |
         raise ValueError(f"--scale {scale}: {path} has the scales {', '.join(scales) or '(none)'}.")
     chosen = scale or next(iter(scales), None)
     study = parse_config(StudyConfig, _merged(data, scales[chosen]) if chosen else data, "")
-    if study.phase == "confirm" and study.frozen != study_hash(study):
-        raise ValueError(
-            f"{path}: a confirming study is frozen before it runs. Its hash is {study_hash(study)}; write "
-            f'frozen = "{study_hash(study)}" into the file, and change nothing after. Given: {study.frozen}.'
-        )
     return study, chosen
 
 
@@ -237,10 +246,3 @@ def _merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         here = merged.get(name)
         merged[name] = _merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
     return merged
-
-
-def study_hash(study: StudyConfig) -> str:
-    """Return the 16 hex digits that stand for everything in the study but `frozen` itself, the order of levels included."""
-    data = {name: value for name, value in study.model_dump(mode="json").items() if name != "frozen"}
-    order = [[name, list(factor.changes)] for name, factor in study.factors.items()]
-    return digest([data, order])[:16]

@@ -131,9 +131,17 @@ def _text(value: Any) -> str:
 
 def num_steps(budget: EqualSeconds, levels: Mapping[str, str]) -> int:
     """Return the steps that an arm trains in the time: at the milliseconds of its dearest level, else the control's."""
-    names = {arm_name(levels), *levels.values(), *levels, *(f"{factor}={level}" for factor, level in levels.items())}
-    dear = [ms for name, ms in budget.step_ms.items() if name in names - {"control"}]
-    return int(budget.seconds * 1000 / max([*dear] or [budget.step_ms["control"]]))
+    names = {arm_name(levels), *(f"{factor}={level}" for factor, level in levels.items())}
+    dear = [ms for name, ms in budget.step_ms.items() if name in names]
+    return int(budget.seconds * 1000 / max(dear or [budget.step_ms["control"]]))
+
+
+def _check_step_ms(budget: EqualSeconds, study: StudyConfig, arms: list[Arm]) -> None:
+    levels = [f"{name}={level}" for name, factor in study.factors.items() for level in factor.changes]
+    known = ["control", *levels, *(arm.name for arm in arms)]
+    unknown = [name for name in budget.step_ms if name not in known]
+    if unknown:
+        raise ValueError(f"budget.step_ms names {unknown}, which is no level or arm. Allowed: {', '.join(known)}.")
 
 
 def _check_arms(study: StudyConfig, arms: list[Arm]) -> None:
@@ -145,6 +153,10 @@ def _check_arms(study: StudyConfig, arms: list[Arm]) -> None:
         for path in arm.difference:
             if not any(path == known or path.startswith(known + ".") for known in changed):
                 raise ValueError(f"The arm {arm.name} differs from the baseline in {path}, which no factor names.")
+    if len({arm.name for arm in arms}) < len(arms):
+        raise ValueError("Two arms have one name: a level's name holds another's. Give levels names without ',' and '='.")
+    if isinstance(study.budget, EqualSeconds):
+        _check_step_ms(study.budget, study, arms)
     seen: dict[str, Arm] = {}
     for arm in arms:
         twin = seen.setdefault(str(arm.recipe.model_dump(mode="json")), arm)

@@ -11,7 +11,6 @@ from mulligan.core.execution import Execution
 from mulligan.engine.inline import missing_jobs, run_jobs
 from mulligan.engine.pool import PoolSize, Progress, run_pool
 from mulligan.store.store import Store
-from mulligan.study.config import study_hash
 from mulligan.study.plan import LaidStudy
 from mulligan.study.progress import StudyProgress
 from mulligan.study.result import read_study
@@ -21,7 +20,7 @@ RESULT, STATUS = "result.json", "status.json"
 
 def study_folder(laid: LaidStudy, store: Store) -> Path:
     """Return where the study's status and result lie."""
-    return store.root / "studies" / study_hash(laid.config)
+    return store.root / "studies" / laid.hash
 
 
 def run_study(
@@ -58,15 +57,14 @@ def run_study(
 
 
 def _check_seeds_are_new(laid: LaidStudy, store: Store) -> None:
-    """Refuse to confirm on seeds on which a study of the same factors has explored."""
+    """Refuse to confirm on seeds on which a study of one of the factors has explored, as far as this store knows."""
     study = laid.config
     if study.phase != "confirm":
         return
     for path in (store.root / "studies").glob(f"*/{RESULT}"):
         other = (read_json(path) or {})["study"]
-        factors = study.model_dump(mode="json")["factors"]
         seen = sorted(set(other["seeds"]) & set(study.seeds))
-        if other["phase"] == "explore" and other["factors"] == factors and seen:
+        if other["phase"] == "explore" and study.factors.keys() & other["factors"].keys() and seen:
             raise ValueError(
                 f"The seeds {seen} were explored on before ({path.parent.name}). Confirm on seeds that nobody has looked at, "
                 "such as " + ", ".join(str(max(*other["seeds"], *study.seeds) + 1 + i) for i in range(len(seen))) + "."

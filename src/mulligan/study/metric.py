@@ -8,10 +8,9 @@ from typing import Any
 
 from mulligan.engine.job import Job
 from mulligan.flow import Road
+from mulligan.study.config import PRIMARY as PRIMARY
 from mulligan.study.config import Address, Difference, Payload, Score, Script, Secondary, StudyConfig
 from mulligan.study.design import Arm
-
-PRIMARY = "primary"
 
 
 def name_of(metric: Secondary) -> str:

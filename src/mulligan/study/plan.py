@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mulligan.core.canonical import digest
 from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job, Outside, weights_at
 from mulligan.engine.plan import Estimate
@@ -34,12 +35,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class LaidStudy:
-    """A study laid out: its arms, its cells, and the jobs of all cells with what they share."""
+    """A study laid out: its arms, its cells, and the jobs of all cells with what they share.
+
+    `hash`: 16 hex digits for all that the question consists of: the file, the recipes of the arms, corpus and weights.
+    """
 
     config: StudyConfig
     arms: tuple[Arm, ...]
     cells: tuple[Cell, ...]
     jobs: tuple[Job, ...]
+    hash: str
 
     @cached_property
     def steps_without_sharing(self) -> int:
@@ -62,7 +67,20 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
     first = cells[: len(arms)]
     _check_difference(first)
     check_metrics(study, arms, [cell.road for cell in first if isinstance(cell.road, Road)])
-    return LaidStudy(study, tuple(arms), tuple(cells), tuple(share(cell.road.jobs for cell in cells)))
+    identity = study_hash(study, arms, [given.call.key for given in (corpus, *weights) if given])
+    if study.phase == "confirm" and study.frozen != identity:
+        raise ValueError(
+            f"A study that confirms is frozen before it runs: write frozen = {identity!r} into its file, and change nothing "
+            f"after, neither file, recipe, corpus nor weights. Given: {study.frozen!r}."
+        )
+    return LaidStudy(study, tuple(arms), tuple(cells), tuple(share(cell.road.jobs for cell in cells)), identity)
+
+
+def study_hash(study: StudyConfig, arms: Sequence[Arm], outside: Sequence[str]) -> str:
+    """Return the hash of a study but for `frozen` itself; `outside`: the keys of the corpus and weights handed in."""
+    data = {name: value for name, value in study.model_dump(mode="json").items() if name != "frozen"}
+    described = [[arm.name, arm.recipe.model_dump(mode="json")] for arm in arms]
+    return digest([data, described, list(outside)])[:16]
 
 
 def _lay(arm: Arm, seed: int, corpus: Outside | None, weights: Outside | None) -> Road | ScriptRoad:

@@ -5,18 +5,18 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from mulligan.compare.contrast import contrast
+from mulligan.compare.contrast import Contrast, contrast
 from mulligan.compare.factorial import factorial
 from mulligan.compare.multiplicity import Method, adjust
 from mulligan.compare.noise import noise_floor
-from mulligan.compare.verdict import alpha_per_look, verdict
+from mulligan.compare.verdict import Verdict, alpha_per_look, verdict
 from mulligan.core.error import DivergedError
 from mulligan.engine.executed import executed_steps
 from mulligan.engine.job import Job
 from mulligan.flow import Road
 from mulligan.reading import READING, read_values
 from mulligan.store.store import Store
-from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, study_hash
+from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary
 from mulligan.study.design import Arm, alias_table
 from mulligan.study.metric import PRIMARY, find_score, name_of, unit_of
 from mulligan.study.plan import Cell, LaidStudy
@@ -31,7 +31,7 @@ def read_study(laid: LaidStudy, store: Store, failed: Mapping[str, str]) -> dict
     cells = [_read_cell(cell, laid, store, failed) for cell in laid.cells]
     return {
         "study": study.model_dump(mode="json"),
-        "hash": study_hash(study),
+        "hash": laid.hash,
         "aliases": alias_table(study),
         "baseline": laid.arms[0].name,
         "arms": [_describe(arm) for arm in laid.arms],
@@ -125,6 +125,11 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         "effects": {kind: [effect.to_json() for effect in found] for kind, found in effects.items()},
     }
     if judged:
+
+        def judge(found: Contrast, adjusted_p: float | None, over_budget: bool = False) -> Verdict:
+            given: dict[str, Any] = {"adjusted_p": adjusted_p, "looks": study.looks, "unit": "bpb"}
+            return verdict(found, study.margin_bpb, study.alpha, over_budget, **given)
+
         method: Method = "holm" if study.phase == "confirm" else "bh"
         arms = adjust({name: found.p for name, found in contrasts.items() if found.n >= 2}, method, alpha)
         factors = [effect for kind in ("main", "interactions") for effect in effects.get(kind, ())]
@@ -132,15 +137,9 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         result["correction"] = {"method": method, "text": arms.text, "alpha": alpha}
         result["adjusted_p"] = {**arms.adjusted, **family.adjusted}
         result["verdicts"] = {
-            name: _json(verdict(found, study.margin_bpb, alpha, name in over, adjusted_p=arms.adjusted.get(name), unit="bpb"))
-            for name, found in contrasts.items()
+            name: _json(judge(found, arms.adjusted.get(name), name in over)) for name, found in contrasts.items()
         }
-        result["effect_verdicts"] = {
-            effect.name: _json(
-                verdict(effect, study.margin_bpb, alpha, adjusted_p=family.adjusted.get(effect.name), unit="bpb")
-            )
-            for effect in factors
-        }
+        result["effect_verdicts"] = {effect.name: _json(judge(effect, family.adjusted.get(effect.name))) for effect in factors}
     return result
 
 

@@ -35,11 +35,13 @@ def find_cards() -> list[Card]:
 
 
 def read_card(name: str, stage: str, docstring: str) -> Card:
-    """Return the card in a docstring; ValueError names a heading that is missing or empty."""
+    """Return the card in a docstring, without paragraphs after it; ValueError names a heading that is missing or empty."""
     title, _, body = docstring.partition("\n")
     pattern = "|".join(re.escape(heading) for heading in HEADINGS)
     parts = re.split(rf"^({pattern})\s+", body, flags=re.MULTILINE)
-    headings = {heading: " ".join(text.split()) for heading, text in zip(parts[1::2], parts[2::2], strict=True)}
+    headings = {
+        heading: " ".join(text.split("\n\n")[0].split()) for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
     for heading in HEADINGS:
         if not headings.get(heading):
             raise ValueError(f"{stage}/{name}.py: the card has no {heading!r}. A lever file has: {', '.join(HEADINGS)}.")

@@ -1,4 +1,4 @@
-"""Observers against plain averages in float64; every one survives a cut; none writes to the weights (levers 6, 16.2)."""
+"""Observers against plain averages in float64; every one survives a cut; none writes to the weights."""
 
 import pytest
 import torch

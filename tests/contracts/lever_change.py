@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LeverChange:
-    """`change` is a `--set` of the toy recipe; `stage` the first stage whose key and value it may move."""
+    """`change` is a `--set` of the toy recipe; `stage` the first stage whose key and value it may move.
+
+    `begins`: for a lever that acts in a part of the 12 toy steps, the step up to which it shares the run without it.
+    """
 
     lever: str
     stage: str
     change: str
+    begins: int | None = None
 
 
 CHANGES = [
@@ -25,13 +29,18 @@ CHANGES = [
     LeverChange("newton_schulz_steps", "train", "train.optimizer.newton_schulz_steps=3"),
     LeverChange("momentum warm-up", "train", "train.optimizer.momentum_warmup_steps=6"),
     LeverChange("warmdown", "train", 'train.warmdown={kind = "fraction", fraction = 0.9, floor = 0.1}'),
+    LeverChange("shorter warmdown", "train", "train.warmdown.steps=3", begins=7),
+    LeverChange("longer budget", "train", "train.budget.steps=14", begins=7),
     LeverChange("budget", "train", 'train.budget={kind = "tokens", tokens = 256}'),
     LeverChange("grad_clip_norm", "train", "train.grad_clip_norm=0.05"),
     LeverChange("accumulation_steps", "train", "train.accumulation_steps=2"),
     LeverChange("seq_len", "train", "train.seq_len=4"),
     LeverChange("precision", "train", "train.precision=bf16"),
     LeverChange(
-        "parameter_swap", "train", 'train.fake_quantize={kind = "parameter-swap", start = {kind = "at-fraction", value = 0.5}}'
+        "parameter_swap",
+        "train",
+        'train.fake_quantize={kind = "parameter-swap", start = {kind = "at-fraction", value = 0.75}}',
+        begins=9,
     ),
     LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
     LeverChange("ema", "average", 'average={kind = "ema", decay = 0.7}'),

@@ -1,4 +1,4 @@
-"""Compiled equals eager (design 9.4): one network with every lever that enters the graph, through inductor, to 1e-5.
+"""Compiled equals eager: one network with every lever that enters the graph, through inductor, to 1e-5.
 
 Per lever and bit for bit, Dynamo's eager backend is compared in tests/model and tests/train.
 """

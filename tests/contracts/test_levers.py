@@ -1,4 +1,4 @@
-"""The contracts that every lever keeps: it acts, it is local, off is identity, it is documented (design 9.1-9.3, 9.6)."""
+"""The contracts that every lever keeps: it acts, it is local, off is identity, it is documented; equal keys are equal states."""
 
 import json
 import re
@@ -19,6 +19,8 @@ from mulligan.lever_card import HEADINGS, cards_as_markdown, find_cards, read_ca
 from mulligan.recipe import Recipe, apply_change, load_recipe, shipped_recipes
 from mulligan.store.stage_call import OutsideInput
 from mulligan.store.store import Store
+from mulligan.train.trainer import Trainer
+from mulligan.values.corpus import Corpus
 from toy import recipe_data, write_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,38 @@ def test_a_lever_acts_and_is_local(lever, workplace):
             {store.open(job.call).digest for job in road.jobs if job.call.stage == lever.stage and store.has(job.call)}
         )
     assert not results[1] <= results[0], f"{lever.lever} changes nothing in the {lever.stage} stage's own value"
+
+
+@pytest.mark.parametrize("lever", [lever for lever in CHANGES if lever.stage == "train"], ids=lambda lever: lever.lever)
+def test_equal_keys_are_equal_states_at_every_step(lever, workplace):
+    """What a lever changes from a step on must be in the key from that step on, neither later (wrong sharing) nor, where
+    the lever says when it begins, earlier (nothing shared)."""
+    corpus, _ = workplace
+    last = "average.kind=last"
+    ways = [next(job.trajectory for job in lay(corpus, *c, last).jobs if job.trajectory) for c in ((), (lever.change,))]
+    states = [list(states_of(way, corpus)) for way in ways]
+    shared = 0
+    for step, (off, on) in enumerate(zip(*states, strict=False)):
+        if ways[0].state_call(step).key == ways[1].state_call(step).key:
+            assert off == on, f"{lever.lever}: two states at step {step} differ and have one key"
+            shared = step
+    if lever.begins is not None:
+        assert shared == lever.begins, f"{lever.lever} begins at step {lever.begins}, and shares {shared} steps"
+
+
+def states_of(way, corpus):
+    """Yield the bytes of the state at each step of a training, from 0 on."""
+    stream = Corpus.load(corpus.path).tokens("train")
+    trainer = Trainer(way.train, way.model, stream, way.seed, Execution(), grid=way.grid)
+    yield state_bytes(trainer)
+    while not trainer.finished:
+        trainer.advance(until_step=trainer.step + 1)
+        yield state_bytes(trainer)
+
+
+def state_bytes(trainer):
+    tensors = {**trainer.weights, **trainer.optimizer.state()}
+    return {name: tensor.detach().numpy().tobytes() for name, tensor in tensors.items()}
 
 
 def test_without_an_average_there_is_no_averaged_point(workplace):

@@ -12,7 +12,7 @@ def test_one_bit_per_byte():
 
 
 def test_the_challenges_ratio_of_sp1024_is_reproduced():
-    """0.4105219 tokens per byte: 0.592259 bits per byte for one nat per token (levers 10.3)."""
+    """0.4105219 tokens per byte: 0.592259 bits per byte for one nat per token."""
     assert bits_per_byte(1.0, 1 / 0.4105219) == pytest.approx(0.592259, abs=2e-6)
 
 

@@ -13,7 +13,7 @@ from mulligan.data.shard import ShardWriter, read_shard
 
 
 def shard_bytes(tokens, magic=20240520, version=1, num_tokens=None) -> bytes:
-    """Return a shard, written independently of the code under test (levers 1.1)."""
+    """Return a shard, written independently of the code under test."""
     count = len(tokens) if num_tokens is None else num_tokens
     return struct.pack("<256i", magic, version, count, *[0] * 253) + struct.pack(f"<{len(tokens)}H", *tokens)
 

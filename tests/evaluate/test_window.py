@@ -1,4 +1,4 @@
-"""Windows count every position exactly once, as the generator of levers 16.6 does, and give the promised context."""
+"""Windows count every position exactly once, and give the promised context."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Assignment of formats by name, and row quantizers against a plain reference (levers 16.4; bugs B9, B10, B27)."""
+"""Assignment of formats by name, and row quantizers against a plain reference (B9, B10, B27)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""One scheduler: what it says at each step, for every kind of budget and warmdown (levers 5.1-5.4, 16.1)."""
+"""One scheduler: what it says at each step, for every kind of budget and warmdown."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ def test_a_warmdown_longer_than_the_run_is_always_decaying():
 
 @given(st.integers(1, 400), st.floats(0.05, 1.0), st.floats(0.0, 0.9))
 def test_fractional_warmdown_agrees_with_its_definition(total, fraction, floor):
-    """levers 5.3: 1 until frac >= 1 - f, then max((1 - frac) / f, floor)."""
+    """1 until frac >= 1 - f, then max((1 - frac) / f, floor)."""
     schedule = Schedule(make(steps(total), {"kind": "fraction", "fraction": fraction, "floor": floor}))
     for step in range(total):
         frac = step / total
@@ -39,7 +39,7 @@ def test_tokens_are_steps_of_the_batch_size():
 
 
 def test_the_wallclock_warmdown_reproduces_the_check_of_the_levers():
-    """levers 16.1: w = 3000, cap 600 s, 90 ms a step -> decay starts at step 3,667; .716 at 4,520; .556 at 5,000."""
+    """w = 3000, cap 600 s, 90 ms a step -> decay starts at step 3,667; .716 at 4,520; .556 at 5,000."""
     schedule = Schedule(make({"kind": "seconds", "seconds": 600}, steps(3000)))
     scale = [schedule.lr_scale(step, step * 0.09) for step in range(6600)]
     assert next(step for step, value in enumerate(scale) if value < 1) == 3667

@@ -37,7 +37,7 @@ class Swa(SnapshotsFrom):
 
 
 class LegacyBf16Swa(SnapshotsFrom):
-    """SWA whose sum is kept in bfloat16, which loses updates: a published mistake (levers 6.2), to reproduce only."""
+    """SWA whose sum is kept in bfloat16, which loses updates: a published mistake, to reproduce only."""
 
     kind: Literal["legacy-bf16-swa"]
 

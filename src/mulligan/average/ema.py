@@ -4,7 +4,7 @@ What it does     After every step: average <- decay x average + (1 - decay) x we
 Why it may help  It anneals: noise of the last 1 / (1 - decay) steps cancels, at any learning-rate floor.
 Touches          average: which snapshots, which coefficients.
 Cost             One multiply-add per weight and step, one fp32 copy of the weights; no artifact bytes.
-Source           Polyak and Juditsky 1992; parameter-golf PR 287, 1445; levers 6.4.
+Source           Polyak and Juditsky 1992; parameter-golf PR 287, 1445.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ What it does     Takes the final state's weights as they are.
 Why it may help  The baseline that every average is compared with; after a warmdown to zero it is already annealed.
 Touches          average: which snapshots (one), which coefficients (1).
 Cost             None.
-Source           The challenge's starter script; levers 2.
+Source           The challenge's starter script.
 """
 
 from mulligan.core.canonical import Json

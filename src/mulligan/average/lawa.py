@@ -4,7 +4,7 @@ What it does     Keeps the last `num_snapshots` snapshots, one every `every_step
 Why it may help  The window follows training, so it needs no idea of when the warmdown begins.
 Touches          average: which snapshots, which coefficients.
 Cost             No train steps, no artifact bytes; `num_snapshots` fp32 copies of the weights.
-Source           Kaddour 2022, arXiv:2209.14981; parameter-golf PR 130, 549; levers 6.6.
+Source           Kaddour 2022, arXiv:2209.14981; parameter-golf PR 130, 549.
 """
 
 from collections import deque

@@ -5,7 +5,7 @@ What it does     Adds every snapshot to a bfloat16 sum and divides at the end. O
 Why it may help  It does not. It reproduces a published result (2.62 bits per byte), so that the mistake can be seen.
 Touches          average: the coefficients, by losing updates; the record says how far the result is off the true mean.
 Cost             Two copies of the weights while it rides along.
-Source           parameter-golf PR 199 (the failed run), also PR 180, 374, 455, 989 for tables kept in bfloat16; levers 6.2.
+Source           parameter-golf PR 199 (the failed run), also PR 180, 374, 455, 989 for tables kept in bfloat16.
 """
 
 from collections.abc import Mapping

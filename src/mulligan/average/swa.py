@@ -4,7 +4,7 @@ What it does     Averages snapshots taken every `every_steps` steps once `start`
 Why it may help  Late iterates bounce around a basin; their mean sits nearer its floor.
 Touches          average: which snapshots, which coefficients.
 Cost             No train steps, no artifact bytes; one fp32 copy of the weights.
-Source           Izmailov et al. 2018, arXiv:1803.05407; parameter-golf PR 199, 989; levers 6.1, 6.2, 16.2.
+Source           Izmailov et al. 2018, arXiv:1803.05407; parameter-golf PR 199, 989.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ What it does     SWA whose window is the last stretch of the warmdown: every `ev
 Why it may help  Only near-converged iterates enter the mean, so none of them is far from the basin's floor.
 Touches          average: which snapshots, which coefficients.
 Cost             No train steps, no artifact bytes; one fp32 copy of the weights.
-Source           parameter-golf PR 374, 455; levers 6.3.
+Source           parameter-golf PR 374, 455.
 """
 
 from mulligan.average.config import Swa, TightSwa

@@ -1,4 +1,4 @@
-"""Token shards that somebody else wrote, taken over as a corpus: NAME_train_*.bin and NAME_val_*.bin (levers 1.1).
+"""Token shards that somebody else wrote, taken over as a corpus: NAME_train_*.bin and NAME_val_*.bin.
 
 Documents are found at their BOS. Raw text is not known, so neither is its byte count. A sample of documents is decoded
 and encoded again: shards that another tokenizer wrote would be scored against bytes that they do not stand for.

@@ -1,4 +1,4 @@
-"""Token shards in the challenge's format: 256 little-endian int32 header words, then uint16 tokens (levers 1.1)."""
+"""Token shards in the challenge's format: 256 little-endian int32 header words, then uint16 tokens."""
 
 import hashlib
 from pathlib import Path

@@ -70,7 +70,7 @@ class SentencePieceTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> "SentencePieceTokenizer":
-        """Train a BPE model with the challenge's settings (levers 1.2); one sentence a line, equal text gives equal bytes."""
+        """Train a BPE model with the challenge's settings; one sentence a line, equal text gives equal bytes."""
         import sentencepiece
 
         model = io.BytesIO()

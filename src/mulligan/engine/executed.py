@@ -14,7 +14,8 @@ from mulligan.train.history import shared_until
 def executed_steps(jobs: Sequence[Job], store: Store) -> int:
     """Return the steps behind the trainings among `jobs`: each step that a stored state covers once, and replays.
 
-    `jobs` are shared ones (`sharing.share`). A replay counts where it recorded an average that these jobs ask for; those of other studies do not.
+    `jobs` are shared ones (`sharing.share`). A replay counts where it recorded an average that these jobs ask for; those
+    of other studies do not.
     """
     trainings = [(job, job.trajectory) for job in jobs if job.call.stage == "train" and job.trajectory is not None]
     entries = list(store.entries())

@@ -30,7 +30,7 @@ def run_trajectory(trajectory: Trajectory, corpus_folder: Path, store: Store, ex
     )
     _begin_or_resume(trainer, riding, trajectory, store)
     if execution.compile and trajectory.in_seconds:
-        trainer.warm_up(WARM_UP_STEPS)  # compilation is not training time (levers 5.5)
+        trainer.warm_up(WARM_UP_STEPS)  # compilation is not training time
     cut: Cut = 0.0
     while cut is not None:
         began, from_step = time.monotonic(), trainer.step

@@ -4,7 +4,7 @@ What it does     Sliding windows within each document; none starts before its BO
 Why it may help  The other documents are noise to a model that was trained on documents alone.
 Touches          evaluate: the context each token sees.
 Cost             As sliding, less what short documents save.
-Source           parameter-golf PR 77; levers 10.4 (PR 199's scorer runs into the next documents), bug B12.
+Source           parameter-golf PR 77 (PR 199's scorer runs into the next documents).
 """
 
 import numpy as np

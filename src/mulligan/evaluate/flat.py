@@ -4,7 +4,7 @@ What it does     Runs windows of `context_len` tokens that do not overlap; every
 Why it may help  One forward pass: the cheapest score, and the one that training logs show.
 Touches          evaluate: the context each token sees (half of `context_len` on average).
 Cost             One forward pass over the stream. The short tail is scored too, which the published scorer drops.
-Source           parameter-golf starter script; levers 10.1.
+Source           parameter-golf starter script.
 """
 
 import numpy as np

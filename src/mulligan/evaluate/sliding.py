@@ -4,7 +4,7 @@ What it does     Runs a window every `stride` tokens; each but the first counts 
 Why it may help  Every counted token sees at least `context_len` - `stride` tokens of context.
 Touches          evaluate: the context each token sees.
 Cost             `context_len` / `stride` forward passes over the stream; the head runs on counted positions only.
-Source           parameter-golf PR 50, 199; levers 10.2, 16.6 (exact cover: several forks count the tail many times).
+Source           parameter-golf PR 50, 199 (exact cover: several forks count the tail many times).
 """
 
 import numpy as np

@@ -21,7 +21,7 @@ class Windows:
 
 
 def cover(offsets: IntArray, lengths: IntArray, context_len: int, stride: int) -> Windows:
-    """Return the windows over spans [offset, offset + length), each covered exactly on its own (levers 16.6).
+    """Return the windows over spans [offset, offset + length), each covered exactly on its own.
 
     Within a span windows start every `stride` positions; the first counts all of its positions, each later one its
     last `stride`, the last one what is left.

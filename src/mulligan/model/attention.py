@@ -1,4 +1,4 @@
-"""Causal grouped-query attention with normalised queries and keys and a learned gain per query head (levers 2)."""
+"""Causal grouped-query attention with normalised queries and keys and a learned gain per query head."""
 
 import torch
 import torch.nn.functional as F

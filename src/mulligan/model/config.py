@@ -40,7 +40,7 @@ Embedding = Annotated[TiedEmbedding | UntiedEmbedding, Field(discriminator="kind
 
 
 class ModelConfig(FrozenConfig):
-    """The baseline network (levers 2): sizes in counts, `logit_softcap` in logits, `qk_gain_init` a factor."""
+    """The baseline network: sizes in counts, `logit_softcap` in logits, `qk_gain_init` a factor."""
 
     vocab_size: int = Field(ge=2, le=65_536)
     num_layers: int = Field(ge=1)

@@ -1,4 +1,4 @@
-"""The feed-forward part of a block: two matrices around relu squared (levers 2)."""
+"""The feed-forward part of a block: two matrices around relu squared."""
 
 import torch
 from torch import nn

@@ -4,7 +4,7 @@ What it does     Rotates each pair (j, j + head_dim / 2) of queries and keys by 
 Why it may help  A query meets a key at an angle that depends on their distance alone; no parameters, any length.
 Touches          model: queries and keys before the attention product.
 Cost             Four multiplications per query and key element.
-Source           Su et al. 2021, arXiv:2104.09864; parameter-golf starter script; levers 2.
+Source           Su et al. 2021, arXiv:2104.09864; parameter-golf starter script.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""A block: how attention and feed-forward write into the residual stream (levers 2)."""
+"""A block: how attention and feed-forward write into the residual stream."""
 
 import torch
 import torch.nn.functional as F

@@ -32,13 +32,13 @@ class StandardDeviations(FrozenConfig):
 
 
 class LegacyRowMaxFloored(FrozenConfig):
-    """Row maximum with the scale floored at 1/c (levers 8.4): a fixed step for weights below 1. To reproduce only."""
+    """Row maximum with the scale floored at 1/c: a fixed step for weights below 1. To reproduce only."""
 
     kind: Literal["legacy-row-max-floored"]
 
 
 class LegacyPercentileFloored(FrozenConfig):
-    """Clip at the quantile `p`, scale floored at 1/c (levers 8.1): a fixed step below 1. To reproduce only."""
+    """Clip at the quantile `p`, scale floored at 1/c: a fixed step below 1. To reproduce only."""
 
     kind: Literal["legacy-percentile-floored"]
     p: float = Field(gt=0, le=1)

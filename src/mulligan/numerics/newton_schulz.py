@@ -1,6 +1,6 @@
 """Newton-Schulz orthogonalisation, batched over matrices of one shape.
 
-Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; levers 4.2, 16.13.
+Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
 """
 
 import torch

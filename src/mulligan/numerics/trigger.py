@@ -1,7 +1,7 @@
 """Triggers: when a time-dependent lever begins, by step, by fraction of the budget, or by learning-rate scale.
 
 A trigger is latched: once it has fired it stays on. With a budget in steps or tokens the plan resolves every trigger to
-a step (`AtStep`); with a budget in seconds it is judged while training runs. Torch-free. Source: levers 16.1.
+a step (`AtStep`); with a budget in seconds it is judged while training runs. Torch-free.
 """
 
 from dataclasses import dataclass

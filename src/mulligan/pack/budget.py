@@ -1,7 +1,7 @@
 """Byte accounting: payload and code against the budget, in decimal bytes (16 MB is 16,000,000 B, never 16 MiB).
 
 The artifact is the payload and the code that it needs; a table of payloads alone has let artifacts over the cap pass
-(levers 0.5, B15). Torch-free: it reads an artifact's summary.
+(B15 in docs/footguns.md). Torch-free: it reads an artifact's summary.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ What it does     Divides each row by its scale (the grid's rule), rounds, clamps
 Why it may help  The plain reference: no data, exact in its definition; fake quantization trains for just this rounding.
 Touches          quantize: codes and scales; not which tensors are on the grid, nor their bits.
 Cost             Well under a second for 17 million weights on a CPU; no calibration.
-Source           levers 16.4, 8.1-8.5; parameter-golf's merged baseline and PR 180, 374, 1394 differ in scale rule only.
+Source           parameter-golf's merged baseline and PR 180, 374, 1394 differ in scale rule only.
 """
 
 from collections.abc import Mapping

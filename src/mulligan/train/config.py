@@ -29,7 +29,7 @@ class TokensBudget(FrozenConfig):
 
 
 class SecondsBudget(FrozenConfig):
-    """Train for `seconds` of training clock (levers 5.4): speed is part of the lever, and no trunk is shared."""
+    """Train for `seconds` of training clock: speed is part of the lever, and no trunk is shared."""
 
     kind: Literal["seconds"]
     seconds: float = Field(gt=0)
@@ -42,7 +42,7 @@ class ConstantLr(FrozenConfig):
 
 
 class WarmdownSteps(FrozenConfig):
-    """Linear decay to 0 over the last `steps` steps; longer than the run means always decaying (levers 5.1, 5.2)."""
+    """Linear decay to 0 over the last `steps` steps; longer than the run means always decaying."""
 
     kind: Literal["steps"]
     steps: int = Field(ge=1)
@@ -63,7 +63,7 @@ class WarmdownSeconds(FrozenConfig):
 
 
 class WarmdownFraction(FrozenConfig):
-    """Linear decay over the last `fraction` of the budget, not below `floor` (levers 5.3)."""
+    """Linear decay over the last `fraction` of the budget, not below `floor`."""
 
     kind: Literal["fraction"]
     fraction: float = Field(gt=0, le=1)
@@ -71,7 +71,7 @@ class WarmdownFraction(FrozenConfig):
 
 
 class SequentialLoader(FrozenConfig):
-    """One global stream read in order, wrapping around (levers 1.4).
+    """One global stream read in order, wrapping around.
 
     `start`: "seeded" begins at an offset drawn from the seed; "fixed" begins at token 0, as the published loader does.
     """
@@ -81,7 +81,7 @@ class SequentialLoader(FrozenConfig):
 
 
 class MuonAdam(FrozenConfig):
-    """Muon for the matrices of the blocks, Adam for the rest (levers 4.1-4.4). Learning rates are per step, unitless."""
+    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless."""
 
     kind: Literal["muon-adam"]
     matrix_lr: float = Field(default=0.04, gt=0)

@@ -1,4 +1,4 @@
-"""The sequential loader: one global stream in order, wrapping around for ever (levers 1.4).
+"""The sequential loader: one global stream in order, wrapping around for ever.
 
 A cursor counts the tokens taken so far; it and the start offset say which tokens come next, so nothing else of the
 loader is state. Each part of a step takes `part_tokens + 1` tokens: inputs and targets are one span shifted by one.

@@ -4,7 +4,7 @@ What it does     Steps each matrix along the orthogonal factor of its Nesterov m
 Why it may help  Every direction of a matrix learns at one rate, not only those with large gradients.
 Touches          train: the update of the matrices inside the blocks.
 Cost             Five small matrix products a step and matrix; one momentum buffer in float32.
-Source           Jordan et al. 2024 (Muon); parameter-golf starter script; levers 4.2-4.4, 16.13.
+Source           Jordan et al. 2024 (Muon); parameter-golf starter script.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""The split of parameters over optimizers: every parameter in exactly one group (levers 4.1; bugs B7, B8)."""
+"""The split of parameters over optimizers: every parameter in exactly one group (B7, B8)."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,7 @@ What it does     Before each step's forward pass every tensor that the grid stor
 Why it may help  The network learns weights whose rounding costs little; the penalty of few bits shrinks.
 Touches          train: where gradients are taken, from the trigger on; same grid, tensors and scales as the export.
 Cost             One rounding and two copies of the weights per step while it acts; no artifact bytes.
-Source           Straight-through estimator: Bengio et al. 2013, arXiv:1308.3432; parameter-golf PR 989; levers 7.3, 16.3.
+Source           Straight-through estimator: Bengio et al. 2013, arXiv:1308.3432; parameter-golf PR 989.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """The schedule: one object that gives the learning-rate scale and the fraction of the budget at every step.
 
-Torch-free. Sources: levers 5.1-5.4, 16.1. With a budget in steps or tokens every warmdown resolves to one linear form,
+Torch-free. With a budget in steps or tokens every warmdown resolves to one linear form,
 `(until_step - step) / over_steps`, so that equal schedules written differently are the same schedule.
 """
 
@@ -85,7 +85,7 @@ class Schedule:
         return Moment(moment.step + 1, self.fraction(moment.step + 1, elapsed_seconds), moment.lr_scale)
 
     def momentum(self, step: int) -> float:
-        """Return Muon's momentum at step number `step`: linear from start to final over the warm-up (levers 4.3)."""
+        """Return Muon's momentum at step number `step`: linear from start to final over the warm-up."""
         optimizer = self.config.optimizer
         if step >= optimizer.momentum_warmup_steps:
             return optimizer.momentum

@@ -138,7 +138,7 @@ class Trainer:
         return total
 
     def _clip(self) -> torch.Tensor | float:
-        """Clip the global gradient norm over all parameters (levers 4.8); NaN in the metrics where clipping is off."""
+        """Clip the global gradient norm over all parameters; NaN in the metrics where clipping is off."""
         if not self.config.grad_clip_norm:
             return float("nan")
         return torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm, foreach=True)
@@ -198,7 +198,7 @@ class Trainer:
         self._rows = {name: list(column) for name, column in state.metrics.items()}
 
     def warm_up(self, num_steps: int) -> None:
-        """Run `num_steps` real steps to compile and to fill caches, then roll everything back (levers 5.5, bug B17)."""
+        """Run `num_steps` real steps to compile and to fill caches, then roll everything back (B17)."""
         before = self.state()
         kept = TrainState(
             **{

@@ -1,4 +1,4 @@
-"""How many bytes each token stands for: the denominator of bits per byte (levers 10.3, 16.8)."""
+"""How many bytes each token stands for: the denominator of bits per byte."""
 
 from dataclasses import dataclass
 from typing import Any, Self

@@ -129,7 +129,7 @@ CODECS = {
 
 
 def shuffle_bytes(data: bytes, stride: int) -> bytes:
-    """Return the bytes at offsets 0, stride, 2 stride, ..., then those at 1, 1 + stride, ... (levers 16.10)."""
+    """Return the bytes at offsets 0, stride, 2 stride, ..., then those at 1, 1 + stride, ...."""
     source = np.frombuffer(data, dtype=np.uint8)
     return np.concatenate([source[first::stride] for first in range(stride)]).tobytes()
 

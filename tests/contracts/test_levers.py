@@ -1,4 +1,4 @@
-"""The contracts that every lever keeps: it acts, it is local, off is identity, it is documented; equal keys are equal states."""
+"""The contracts that every lever keeps: it acts, is local, off is identity, is documented; equal keys are equal states."""
 
 import json
 import re

@@ -68,6 +68,19 @@ def test_report_of_a_run_needs_neither_recipe_nor_corpus(run_store, tmp_path, ca
     assert "train.seq_len = 8" in text
 
 
+def test_a_runs_page_says_what_quantizing_did_to_the_checkpoint_over_documents(run_store, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert call("report", "toy-seed1", "--store", run_store, "--out", page, "--json") == 0
+    readings = {(r["point"], r["windows"]): r["bits_per_byte"] for r in json.loads(capsys.readouterr().out)["readings"]}
+    source = "averaged" if ("averaged", "flat") in readings else "raw"
+    text = page.read_text()
+    assert "over documents" in text
+    assert "nothing of another seed" in text
+    for windows in ("flat", "sliding"):
+        difference = 1000 * (readings["quantized", windows] - readings[source, windows])
+        assert f"{difference:+.2f}" in text
+
+
 def test_a_name_that_fits_no_run_or_several_is_refused_with_the_names_there_are(run_store, tmp_path):
     out = ("--store", run_store, "--out", tmp_path / "page.html")
     with pytest.raises(ValueError, match=r"2 runs begin with 'toy'. Give one of: toy-seed0-\w+, toy-seed1-\w+"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder
 
 if TYPE_CHECKING:
     from mulligan.study.plan import Cost, LaidStudy
@@ -122,19 +122,21 @@ def run(
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     threads: WorkerThreads = None,
-    device: Annotated[str, Parameter(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Device = "auto",
     segment_seconds: Annotated[float, Parameter(help="Publish a training state about this often.")] = 30.0,
     json: AsJson = False,
 ) -> int:
     """Run what is missing of FILE on all cores, and say what it found. Killed, it goes on where it was; cells that fail
     are recorded, and the rest goes on. Exit code 1 when cells failed."""
+    from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json
     from mulligan.store.store import Store
     from mulligan.study.execute import run_study
     from mulligan.study.pool_size import pool_size
 
     laid, kept = _lay(file, scale, data), Store(store)
-    size = pool_size(laid, workers, threads)
+    device = make_execution(device, threads, False, segment_seconds=segment_seconds).device
+    size = pool_size(laid, workers, threads, device)
     result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=_Watcher())
     if json:
         print_json(result)

@@ -10,6 +10,7 @@ from mulligan.engine.job import Job, Outside
 from mulligan.flow import Road, lay_road
 from mulligan.reading import read_values
 from mulligan.recipe import Recipe
+from mulligan.report.checkpoint import checkpoint_contrasts
 from mulligan.report.curve import learning_curves, make_curves
 from mulligan.report.figure import BASELINE
 from mulligan.report.position import by_position, places_of
@@ -99,6 +100,7 @@ def run_page(result: Mapping[str, Any], road: Road, store: Store) -> str:
     return render(
         "run.html.j2",
         result=result,
+        contrasts=checkpoint_contrasts(road, store),
         learning=learning_curves(curves, comparable=False) if curves else None,
         curves=curves,
         position=by_position(present, colours, "") if places_of(present) else None,

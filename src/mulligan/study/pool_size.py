@@ -13,14 +13,14 @@ ACTIVATION_BYTES = 160
 """Per token of a batch, layer and channel, in training."""
 
 
-def pool_size(laid: LaidStudy, workers: int | None, threads: int | None) -> PoolSize:
+def pool_size(laid: LaidStudy, workers: int | None, threads: int | None, device: str = "cpu") -> PoolSize:
     """Return how many processes run at once: as cores and free memory allow, one thread each unless fewer than cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name, given in (("--workers", workers), ("--threads", threads)):
         if given is not None and given < 1:
             raise ValueError(f"{name} {given}: give 1 or more.")
-    if workers is None and isinstance(laid.config.recipe, Script):
-        workers = 1  # a script takes the machine for itself
+    if workers is None and (isinstance(laid.config.recipe, Script) or device.startswith("cuda")):
+        workers = 1  # a script, or a training on a GPU, takes the device for itself
     if workers is None:
         by_cores = max(1, cores // (threads or 1))
         workers = max(1, min(by_cores, _free_bytes() // _worker_bytes(laid), len(laid.jobs)))

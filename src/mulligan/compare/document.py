@@ -1,0 +1,72 @@
+"""Two readings of one and the same checkpoint, compared over documents: how sure is their difference on other text?
+
+Says nothing of other seeds: the unit here is the document, and the weights are given. For contrasts between trainings the
+unit of replication is the seed (`contrast.py`). Source of the estimator: Efron 1979; scipy's percentile bootstrap.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from mulligan.compare.contrast import check_alpha
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class DocumentContrast:
+    """A difference in bits per byte between two readings of one checkpoint, with its interval over documents."""
+
+    estimate: float
+    low: float
+    high: float
+    alpha: float
+    documents: int
+
+
+def document_contrast(
+    nats: NDArray[np.floating[Any]],
+    baseline_nats: NDArray[np.floating[Any]],
+    num_bytes: NDArray[np.integer[Any]],
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> DocumentContrast:
+    """Return (sum nats - sum baseline nats) / ln 2 / sum bytes with its percentile interval; arrays of one value per document.
+
+    Whole documents are drawn, since a score is a ratio of sums over them. ValueError below two documents, or where the
+    arrays differ in length or hold what is not finite.
+    """
+    check_alpha(alpha)
+    if not len(nats) == len(baseline_nats) == len(num_bytes) or len(nats) < 2:
+        raise ValueError(
+            f"{len(nats)}, {len(baseline_nats)} and {len(num_bytes)} documents: give both readings and the bytes of the same "
+            "documents, two or more."
+        )
+    difference = (np.asarray(nats, np.float64) - np.asarray(baseline_nats, np.float64)) / math.log(2)
+    size = np.asarray(num_bytes, np.float64)
+    if not np.isfinite(difference).all() or size.min() <= 0:
+        raise ValueError("A document has nats that are not finite, or no bytes. Score both readings again on whole documents.")
+
+    def ratio(bits: NDArray[Any], length: NDArray[Any], axis: int = -1) -> NDArray[Any]:
+        return np.asarray(bits.sum(axis) / length.sum(axis))
+
+    estimate = float(ratio(difference, size))
+    if np.ptp(difference / size) == 0:
+        return DocumentContrast(estimate, estimate, estimate, alpha, len(size))
+    found = stats.bootstrap(
+        (difference, size),
+        ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=100,
+        confidence_level=1 - alpha,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
+    return DocumentContrast(estimate, float(low), float(high), alpha, len(size))

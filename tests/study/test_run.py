@@ -124,6 +124,11 @@ def test_the_result_holds_every_cell_and_what_statistics_say(finished):
         for seed in (0, 1, 2)
     ]
     assert result["primary"]["effects"]["interactions"][0]["estimate"] == pytest.approx(sum(by_hand) / 3, abs=1e-12)
+    from scipy.stats import ttest_1samp
+
+    expected = ttest_1samp(by_hand, 0.0).confidence_interval(0.95)
+    by_seed = result["primary"]["effects"]["interactions"][0]["by_seed"]
+    assert (by_seed["low"], by_seed["high"]) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert json.loads(json.dumps(result)) == result
 
 

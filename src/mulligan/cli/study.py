@@ -191,8 +191,10 @@ def print_result(result: dict[str, Any]) -> None:
     print_table(
         f"{primary['name']} ({primary['unit']}, lower is better)", ["arm", "n", "mean", "verdict", ""], rows, right=(1, 2)
     )
+    effects = {effect["name"]: effect["by_seed"] for kind in primary["effects"].values() for effect in kind}
     for name, verdict in primary["effect_verdicts"].items():
-        out.print(f"effect     {name}: {verdict['word']}: {verdict['text']}")
+        low, high = effects[name]["low"], effects[name]["high"]
+        out.print(f"effect     {name}: {verdict['word']}: {verdict['text']}; seed by seed [{low:+.4g}, {high:+.4g}]")
     steps = result["steps"]
     out.print(f"steps      {steps['executed']:,} run, {steps['without_sharing']:,} without sharing")
     for cell in failed:

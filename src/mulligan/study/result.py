@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from mulligan.compare.contrast import Contrast, contrast
+from mulligan.compare.contrast import Contrast, contrast, paired
 from mulligan.compare.factorial import factorial
 from mulligan.compare.multiplicity import Method, adjust
 from mulligan.compare.noise import noise_floor
@@ -122,7 +122,7 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         "over_budget": sorted(over),
         "wrong_on_purpose": wrong,
         "contrasts": {name: found.to_json() for name, found in contrasts.items()},
-        "effects": {kind: [effect.to_json() for effect in found] for kind, found in effects.items()},
+        "effects": {kind: [_effect(effect, alpha) for effect in found] for kind, found in effects.items()},
     }
     if judged:
 
@@ -141,6 +141,18 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         }
         result["effect_verdicts"] = {effect.name: _json(judge(effect, family.adjusted.get(effect.name))) for effect in factors}
     return result
+
+
+def _effect(effect: Contrast, alpha: float) -> dict[str, Any]:
+    """Return an effect with its interval from the model, and beside it the one of its own values seed by seed.
+
+    The model pools what is left over all cells; where one factor's effect varies with the seed, that is too wide for
+    the others and too narrow for it. The two intervals together tell.
+    """
+    alone = paired(
+        effect.name, dict.fromkeys(effect.seeds, 0.0), dict(zip(effect.seeds, effect.differences, strict=True)), alpha
+    )
+    return {**effect.to_json(), "by_seed": {"low": alone.low, "high": alone.high, "p": alone.p}}
 
 
 def _effects(laid: LaidStudy, values: Mapping[str, Mapping[int, float]], alpha: float) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from mulligan.compare.check import check_alpha
+
 PAIRED, WELCH, UNTESTED = "paired by seed", "Welch", "one run per arm"
 
 
@@ -152,12 +154,6 @@ def interval(estimate: float, se: float, df: float, alpha: float) -> tuple[float
 def without_rounding(spread: float, values: Sequence[float]) -> float:
     """Return `spread`, or 0.0 where it is no more than the rounding of these values."""
     return 0.0 if spread <= 32 * sys.float_info.epsilon * max(abs(value) for value in values) else spread
-
-
-def check_alpha(alpha: float) -> None:
-    """ValueError unless 0 < alpha < 0.5."""
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"alpha = {alpha}: give a share of errors above 0 and below 0.5, such as 0.05.")
 
 
 def check_finite(name: str, *arms: Mapping[int, float]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mulligan.compare.contrast import check_alpha
+from mulligan.compare.check import check_alpha
 
 RESAMPLES = 2_000
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
+from mulligan.compare.check import check_margin
 from mulligan.compare.contrast import PAIRED, WELCH, Contrast, paired, welch
 
 
@@ -49,12 +50,6 @@ def tost_welch(name: str, baseline: Sequence[float], arm: Sequence[float], margi
     contrast = welch(name, baseline, arm, alpha)
     found = ttost_ind(np.array(arm), np.array(baseline), -margin, margin, usevar="unequal") if contrast.sd > 0 else None
     return _equivalence(WELCH, contrast, margin, found)
-
-
-def check_margin(margin: float) -> None:
-    """ValueError unless the margin is a positive number."""
-    if not 0 < margin < float("inf"):
-        raise ValueError(f"margin = {margin}: give the smallest difference that would matter, above 0, in the values' unit.")
 
 
 def _equivalence(

@@ -17,7 +17,8 @@ import pandas as pd
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
-from mulligan.compare.contrast import Contrast, check_alpha, check_finite, make_contrast, without_rounding
+from mulligan.compare.check import check_alpha
+from mulligan.compare.contrast import Contrast, check_finite, make_contrast, without_rounding
 
 Cell = tuple[str, ...]
 Weights = dict[Cell, float]

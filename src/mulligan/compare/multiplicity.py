@@ -10,7 +10,7 @@ from typing import Literal
 
 from statsmodels.stats.multitest import multipletests
 
-from mulligan.compare.contrast import check_alpha
+from mulligan.compare.check import check_alpha
 
 Method = Literal["holm", "bh"]
 _STATSMODELS = {"holm": "holm", "bh": "fdr_bh"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mulligan.compare.contrast import check_alpha
+from mulligan.compare.check import check_alpha
 
 
 @dataclass(frozen=True)

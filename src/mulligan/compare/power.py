@@ -3,7 +3,8 @@
 `sd` is the spread between seeds of one arm's score and `n` the seeds per arm, in every design. Designs and their standard
 errors: `unpaired` sd sqrt(2/n); `paired` sd sqrt(2(1-rho)/n), with rho the correlation of two arms over seeds; and of a 2x2
 with seeds as blocks `main` sd sqrt((1-rho)/n) and `interaction` (full size, d11-d10-d01+d00) twice that: four times the seeds.
-Power of t tests is statsmodels' (noncentral t). TOST power is the exact mean over the chi-square law of the variance.
+Power of t tests is that of scipy.special's noncentral t, light to import. TOST power is the exact mean over the chi-square
+law of the variance.
 """
 
 import math
@@ -11,11 +12,9 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from scipy import optimize, special, stats
-from statsmodels.stats.power import TTestPower
+from scipy import optimize, special
 
-from mulligan.compare.contrast import check_alpha
-from mulligan.compare.equivalence import check_margin
+from mulligan.compare.check import check_alpha, check_margin
 
 Design = Literal["unpaired", "paired", "main", "interaction"]
 DESIGNS: tuple[Design, ...] = ("unpaired", "paired", "main", "interaction")
@@ -26,7 +25,7 @@ _QUANTILES = (np.arange(4000) + 0.5) / 4000
 @lru_cache(maxsize=512)
 def _spread(df: float) -> Any:
     """Return the quantiles of (observed sd / true sd) with `df` degrees of freedom, (4000,)."""
-    return np.sqrt(stats.chi2.ppf(_QUANTILES, df) / df)
+    return np.sqrt(special.chdtri(df, 1 - _QUANTILES) / df)
 
 
 def standard_error(design: Design, sd: float, n: int, rho: float = 0.5) -> float:
@@ -99,23 +98,21 @@ def gain_for_record(sd: float, n: int, *, margin: float = 0.005, alpha: float = 
     """
     check_alpha(alpha)
     se, df = standard_error("unpaired", sd, n), degrees_of_freedom("unpaired", n)
-    return margin + float(stats.t.ppf(1 - alpha, df)) * se
+    return margin + float(special.stdtrit(df, 1 - alpha)) * se
 
 
 def t_power(effect: float, se: float, df: float, alpha: float) -> float:
     """Return the power of a two-sided t test from the effect's standard error (> 0) and its degrees of freedom."""
-    size = abs(effect) / se
-    upper, lower = (
-        float(np.ravel(TTestPower().power(size, 1, alpha / 2, df=df, alternative=tail))[0]) for tail in ("larger", "smaller")
-    )
-    # scipy's noncentral t gives NaN here and there: in the far tail beyond size 5 (below 1e-6), in the near one beyond 50
+    size, critical = abs(effect) / se, float(special.stdtrit(df, 1 - alpha / 2))
+    upper, lower = 1 - float(special.nctdtr(df, size, critical)), float(special.nctdtr(df, size, -critical))
+    # the noncentral t is NaN here and there: in the far tail beyond size 5 (below 1e-6), in the near one beyond 50
     upper = upper if math.isfinite(upper) else 1.0
     return upper + (lower if math.isfinite(lower) else 0.0)
 
 
 def equivalence_power(margin: float, se: float, df: float, alpha: float, effect: float = 0.0) -> float:
     """Return the power of a TOST from the standard error (> 0) and its degrees of freedom."""
-    reach = float(stats.t.ppf(1 - alpha, df)) * _spread(df)
+    reach = float(special.stdtrit(df, 1 - alpha)) * _spread(df)
     inside = special.ndtr((margin - effect) / se - reach) - special.ndtr((-margin - effect) / se + reach)
     return float(np.maximum(inside, 0.0).mean())
 

@@ -8,8 +8,8 @@ would settle it. An arm over the byte budget keeps its numbers and is never bett
 from dataclasses import dataclass
 from typing import Literal
 
-from mulligan.compare.contrast import Contrast, check_alpha
-from mulligan.compare.equivalence import check_margin
+from mulligan.compare.check import check_alpha, check_margin
+from mulligan.compare.contrast import Contrast
 from mulligan.compare.power import equivalence_power, t_power
 
 Word = Literal["better", "worse", "equivalent", "inconclusive", "not testable", "over budget"]

@@ -220,7 +220,7 @@ def test_the_command_line_plans_runs_and_tells(place, finished, capsys):
     assert "qat=on, swa=on" in capsys.readouterr().out
     assert app(["study", "status", *options, "--json"], exit_on_error=False) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"cells": 12, "cells_done": 12, "is_running": False, "progress": None}
+    assert told == {"cells": 12, "cells_done": 12, "cells_failed": 0, "is_running": False, "progress": None}
     (study_folder(finished[0], store) / STATUS).write_text(json.dumps({**PROGRESS, "updated": time.time()}))
     assert app(["study", "status", *options], exit_on_error=False) == 0
     assert "about 9 s left: 3 of 12 cells, 20 of 48 steps at 2.5 a second; train, seed 1 4/12 loss 3" in capsys.readouterr().out

@@ -137,6 +137,7 @@ def test_a_run_that_fails_and_one_that_diverges_are_kept_and_the_rest_goes_on(pl
     [
         ('{log = "quantized"}', '{point = "quantized"}', "needs `log`"),
         ("train_gpt.py", "nowhere.py", "no such file"),
+        ('launch = "', 'launch = "no-such-program ', "no program 'no-such-program'"),
         ("values = [0, 1]", "values = [1, 1]", "1 level"),
         ('kind = "steps"', 'kind = "seconds", seconds = 1.0, step_ms = {control = 1.0}', "by its own rules"),
     ],
@@ -144,6 +145,21 @@ def test_a_run_that_fails_and_one_that_diverges_are_kept_and_the_rest_goes_on(pl
 def test_what_cannot_be_run_is_refused(place, before, after, words):
     with pytest.raises(ValueError, match=words):
         lay(place, **{before: after})
+
+
+def test_a_variable_that_nobody_reads_is_no_equivalence(place):
+    """Seed by seed the same score to the last digit: the lever never ran, and no verdict may say that it made no difference."""
+    text = (place / "my" / "train_gpt.py").read_text().replace('os.environ["QAT"] == "1"', "False")
+    (place / "my" / "train_gpt.py").write_text(text)
+    verdict = run(place, lay(place))["primary"]["verdicts"]["qat=1"]
+    assert verdict["word"] == "not testable"
+    assert "did not act" in verdict["text"]
+
+
+def test_an_edited_script_is_another_study(place):
+    before = lay(place)
+    (place / "my" / "train_gpt.py").write_text(SCRIPT + "\n# edited\n")
+    assert lay(place).hash != before.hash
 
 
 def test_what_a_script_writes_beside_itself_meets_no_other_cell_and_not_the_users_files(place):

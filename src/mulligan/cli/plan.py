@@ -1,5 +1,6 @@
 """`mulligan plan`: what a run would do, before it does it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -48,5 +49,8 @@ def plan(
     print_table(f"{recipe}, seed {seed}", ["stage", "key", "status", "seconds", "why"], rows, right=(3,))
     unknown = sum(line.seconds is None for line in planned)
     out.print(f"about {total:.0f} s" + (f", and {unknown} stages of unknown length" if unknown else ""))
-    out.print(f"next       mulligan run {recipe}")
+    given = [f"--{name} {value}" for name, value in (("data", data), ("weights", weights)) if value is not None]
+    given += [f"--seed {seed}"] if seed else []
+    given += [f"--set {shlex.quote(change)}" for change in changes or []]
+    out.print(" ".join(["next       mulligan run", recipe, *given]))
     return 0

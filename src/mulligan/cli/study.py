@@ -99,7 +99,9 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
         f"sharing ({share:.0%})"
     )
     unknown = f", and {cost.unknown_stages} stages of unknown length" if cost.unknown_stages else ""
-    out.print(f"stages     {cost.stages_to_run} to run; about {result['seconds']:.0f} s{unknown}")
+    stored = len(laid.jobs) - cost.stages_to_run
+    reused = f", {stored} stored already or not needed" if stored else ""
+    out.print(f"stages     {cost.stages_to_run} to run{reused}; about {result['seconds']:.0f} s{unknown}")
     out.print(f"states     about {format_bytes(cost.state_bytes)}")
     if result["price"] is not None:
         out.print(f"price      {result['price']:.2f}")
@@ -181,13 +183,13 @@ def print_result(result: dict[str, Any]) -> None:
     rows = []
     for arm, values in primary["values"].items():
         numbers = list(values.values())
-        mean = sum(numbers) / len(numbers) if numbers else float("nan")
+        mean = f"{sum(numbers) / len(numbers):.4f}" if numbers else ""
         verdict = primary["verdicts"].get(arm)
         said = "baseline" if arm == result["baseline"] else "no values" if verdict is None else verdict["word"]
         text = "" if verdict is None else verdict["text"]
         if arm in primary["wrong_on_purpose"]:
             text = f"WRONG ON PURPOSE ({primary['wrong_on_purpose'][arm]}); {text}"
-        rows.append([arm, str(len(numbers)), f"{mean:.4f}", said, text])
+        rows.append([arm, str(len(numbers)), mean, said, text])
     print_table(
         f"{primary['name']} ({primary['unit']}, lower is better)", ["arm", "n", "mean", "verdict", ""], rows, right=(1, 2)
     )
@@ -198,7 +200,9 @@ def print_result(result: dict[str, Any]) -> None:
     steps = result["steps"]
     out.print(f"steps      {steps['executed']:,} run, {steps['without_sharing']:,} without sharing")
     for cell in failed:
-        out.print(f"{cell['status']:<10} {cell['arm']}, seed {cell['seed']}: {cell['error']}")
+        first, *rest = (cell["error"] or "").splitlines() or [""]
+        more = " ... (the page has it whole)" if rest else ""
+        out.print(f"{cell['status']:<10} {cell['arm']}, seed {cell['seed']}: {first}{more}")
 
 
 @app.command
@@ -208,18 +212,22 @@ def status(
     """Show how far FILE is, from another terminal."""
     from mulligan.cli.terminal import out, print_json
     from mulligan.store.store import Store
-    from mulligan.study.execute import STATUS, read_json, study_folder
+    from mulligan.study.execute import RESULT, STATUS, read_json, study_folder
 
     laid, kept = _lay(file, scale, data), Store(store)
     found = read_json(study_folder(laid, kept) / STATUS)
     done = {job.call.key for job in laid.jobs if kept.has(job.call)}
     cells = sum(all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)
+    last = read_json(study_folder(laid, kept) / RESULT)
+    failed = sum(cell["status"] == "failed" for cell in last["cells"]) if last else 0
     running = found is not None and time.time() - found["updated"] < STALE_SECONDS
-    result = {"cells": len(laid.cells), "cells_done": cells, "is_running": running, "progress": found if running else None}
+    result = {"cells": len(laid.cells), "cells_done": cells, "cells_failed": failed, "is_running": running}
+    result["progress"] = found if running else None
     if json:
         print_json(result)
         return 0
-    out.print(f"{cells} of {len(laid.cells)} cells done; {'running' if running else 'not running'}")
+    failures = f", {failed} failed when it last ended" if failed else ""
+    out.print(f"{cells} of {len(laid.cells)} cells done{failures}; {'running' if running else 'not running'}")
     if running and found is not None:
         out.print(progress_line(found))
     return 0

@@ -37,7 +37,7 @@ class Cell:
 class LaidStudy:
     """A study laid out: its arms, its cells, and the jobs of all cells with what they share.
 
-    `hash`: 16 hex digits for all that the question consists of: the file, the recipes of the arms, corpus and weights.
+    `hash`: 16 hex digits for all that the question consists of: the file, the recipes of the arms, corpus, weights and script.
     """
 
     config: StudyConfig
@@ -67,7 +67,8 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
     first = cells[: len(arms)]
     _check_difference(first)
     check_metrics(study, arms, [cell.road for cell in first if isinstance(cell.road, Road)])
-    identity = study_hash(study, arms, [given.call.key for given in (corpus, *weights) if given])
+    scripts = [source for job in first[0].road.jobs for role, source in job.sources.items() if role == "script"]
+    identity = study_hash(study, arms, [given.call.key for given in (corpus, *weights, *scripts) if given])
     if study.phase == "confirm" and study.frozen != identity:
         raise ValueError(
             f"A study that confirms is frozen before it runs: write frozen = {identity!r} into its file, and change nothing "
@@ -77,7 +78,7 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
 
 
 def study_hash(study: StudyConfig, arms: Sequence[Arm], outside: Sequence[str]) -> str:
-    """Return the hash of a study but for `frozen` itself; `outside`: the keys of the corpus and weights handed in."""
+    """Return the hash of a study but for `frozen` itself; `outside`: the keys of corpus, weights and script."""
     data = {name: value for name, value in study.model_dump(mode="json").items() if name != "frozen"}
     described = [[arm.name, arm.recipe.model_dump(mode="json")] for arm in arms]
     return digest([data, described, list(outside)])[:16]

@@ -22,6 +22,7 @@ from mulligan.study.metric import PRIMARY, find_score, name_of, unit_of
 from mulligan.study.plan import Cell, LaidStudy
 from mulligan.study.script_cell import ScriptRoad, read_script
 
+SAME = "every seed scores exactly as without it: the lever did not act (does anything read what it sets?)"
 ENVIRONMENT = ("torch", "num_threads", "device", "machine", "commit")
 
 
@@ -127,6 +128,8 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
     if judged:
 
         def judge(found: Contrast, adjusted_p: float | None, over_budget: bool = False) -> Verdict:
+            if found.differences and not any(found.differences):
+                return Verdict("not testable", SAME, None, over_budget)
             given: dict[str, Any] = {"adjusted_p": adjusted_p, "looks": study.looks, "unit": "bpb"}
             return verdict(found, study.margin_bpb, study.alpha, over_budget, **given)
 

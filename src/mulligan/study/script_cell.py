@@ -1,5 +1,7 @@
 """Cells that are runs of somebody's own script: one job each, nothing shared, every number read from its log."""
 
+import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,14 @@ class ScriptRoad:
 
 
 def lay_script(script: Script, seed: int) -> ScriptRoad:
-    """Return the road of one run; the key sees the script's bytes, how it is launched, its variables and the seed."""
+    """Return the road of one run; ValueError when its script or launcher is not there.
+
+    The key sees the script's bytes, how it is launched, its variables and the seed.
+    """
     source = script_at(Path(script.script))
+    program = (shlex.split(script.launch) or [""])[0]
+    if shutil.which(program) is None:
+        raise ValueError(f"launch = {script.launch!r}: there is no program {program!r} here. Install it, or correct `launch`.")
     variables = {**script.environment, script.seed_variable: str(seed)}
     config: dict[str, Json] = {"launch": script.launch, "environment": dict(variables)}
     call = StageCall("script", VERSION, config, (source.call,), seed)

@@ -62,6 +62,11 @@ def mulligan(*arguments):
     return subprocess.run([sys.executable, "-m", "mulligan", *arguments], capture_output=True, text=True, check=False)
 
 
+def hear_interrupts():
+    """Undo what a shell does to background jobs, which is inherited: there SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def digests(store):
     """The digest of every value that a run names, by key."""
     kept = Store(store)
@@ -116,7 +121,7 @@ def test_an_interrupted_run_ends_with_code_130_and_goes_on(command, undisturbed,
     store = tmp_path / "store"
     code = RUN.replace("SIGKILL", "SIGINT")
     line = [sys.executable, "-c", code, *command, "--store", str(store), "3", "after", "train"]
-    interrupted = subprocess.run(line, capture_output=True, text=True, check=False)
+    interrupted = subprocess.run(line, capture_output=True, text=True, check=False, preexec_fn=hear_interrupts)
     assert interrupted.returncode == 130, interrupted.stderr
     assert "go on" in interrupted.stderr
     assert "Traceback" not in interrupted.stderr

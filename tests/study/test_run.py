@@ -187,7 +187,7 @@ def test_killed_in_the_middle_and_run_again_the_result_is_the_same(place, finish
     status = read_json(study_folder(laid, kept) / STATUS)
     assert (status["cells"], status["steps"], status["stages_failed"]) == (12, 48, 0)
     assert 9 <= status["steps_done"] <= 48
-    assert len(status["running"]) == 2
+    assert len(status["running"]) <= 2
     workers = children(running.pid)
     os.kill(workers[-1] if victim == "worker" else running.pid, signal.SIGKILL)
     out, err = running.communicate(timeout=120)

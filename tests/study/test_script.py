@@ -195,7 +195,8 @@ time.sleep(60)
 """
     (place / "my" / "train_gpt.py").write_text(body)
     line = [sys.executable, "-m", "mulligan", "study", "run", str(place / "s.toml"), "--store", str(place / "store")]
-    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    hear = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a background job would ignore it
+    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **hear)
     counter = place / "my" / "counter"
     end = time.monotonic() + 60
     while not (counter.exists() and len(counter.read_text().split()) == 2):

@@ -49,7 +49,7 @@ class Finished:
         self.file = folder / "study.toml"
         self.file.write_text(STUDY.format(recipe=folder / "toy.toml"))
         self.recipe = folder / "toy.toml"
-        self.laid, self.store = lay_study(load_study(self.file)[0], corpus_at(self.corpus)), Store(folder / "store")
+        self.laid, self.store = lay_study(load_study(self.file), corpus_at(self.corpus)), Store(folder / "store")
         run_jobs(self.laid.jobs, self.store, Execution())
         self.result = read_study(self.laid, self.store, {})
         write_json(study_folder(self.laid, self.store) / RESULT, self.result)

@@ -43,7 +43,7 @@ def run(folder, changes="{}"):
     (folder / "train_gpt.py").write_text(SCRIPT)
     file = folder / "study.toml"
     file.write_text(STUDY.format(script=folder / "train_gpt.py", python=sys.executable, changes=changes))
-    laid, store = lay_study(load_study(file)[0]), Store(folder / "store")
+    laid, store = lay_study(load_study(file)), Store(folder / "store")
     return run_study(laid, store, PoolSize(2, 1)), laid, store
 
 

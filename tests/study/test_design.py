@@ -169,8 +169,8 @@ seeds = [0, 1, 2]
 factors.clip.values = [1.0, 0.25]
 """
     )
-    assert load_study(tmp_path / "s.toml")[0].recipe == "tiny"
-    small = load_study(tmp_path / "s.toml", "small")[0]
+    assert load_study(tmp_path / "s.toml").recipe == "tiny"
+    small = load_study(tmp_path / "s.toml", "small")
     assert small.seeds == (0, 1, 2)
     assert list(small.factors["clip"].changes) == ["1.0", "0.25"]
     with pytest.raises(ValueError, match="tiny, small"):

@@ -76,7 +76,7 @@ def place(tmp_path_factory):
 def finished(place, tmp_path_factory):
     """The laid study, its store and its result, run in a pool of two."""
     _, file, corpus = place
-    laid, store = lay_study(load_study(file)[0], corpus), Store(tmp_path_factory.mktemp("store"))
+    laid, store = lay_study(load_study(file), corpus), Store(tmp_path_factory.mktemp("store"))
     before = cost_of(laid, store)
     return laid, store, run_study(laid, store, PoolSize(2, 1)), before
 
@@ -146,7 +146,7 @@ def test_a_failing_cell_is_recorded_and_the_rest_goes_on(place, tmp_path):
     text = file.read_text().replace(off, off + '\nbroken = {"train.optimizer.scalar_lr" = 1e38}')
     text = text.replace("seeds = [0, 1, 2]", "seeds = [0, 1]")
     (folder / "broken.toml").write_text(text)
-    laid, store = lay_study(load_study(folder / "broken.toml")[0], corpus), Store(tmp_path)
+    laid, store = lay_study(load_study(folder / "broken.toml"), corpus), Store(tmp_path)
     result = run_study(laid, store, PoolSize(2, 1))
     by_status = {}
     for cell in result["cells"]:
@@ -233,7 +233,7 @@ def test_a_metric_that_names_no_reading_is_refused_before_anything_runs(place):
     folder, file, corpus = place
     (folder / "lost.toml").write_text(file.read_text().replace("context_len = 8, stride = 2", "context_len = 9"))
     with pytest.raises(ValueError, match="names 0 readings"):
-        lay_study(load_study(folder / "lost.toml")[0], corpus)
+        lay_study(load_study(folder / "lost.toml"), corpus)
 
 
 def test_200_arms_of_scoring_levers_are_planned_in_a_moment(place, tmp_path):
@@ -244,7 +244,7 @@ def test_200_arms_of_scoring_levers_are_planned_in_a_moment(place, tmp_path):
     start = start.replace(", context_len = 8, stride = 2", "").split("secondary")[0]
     text = f'{start}\n[factors.context]\npath = "evaluate.windows"\nvalues = [{values}]\n'
     (folder / "many.toml").write_text(text)
-    laid, store = lay_study(load_study(folder / "many.toml")[0], corpus), Store(tmp_path)
+    laid, store = lay_study(load_study(folder / "many.toml"), corpus), Store(tmp_path)
     assert len(laid.arms) == 200
     assert len([job for job in laid.jobs if job.call.stage == "train"]) == 3
     assert cost_of(laid, store).steps_to_run == 36
@@ -257,9 +257,10 @@ def test_weights_that_are_given_stand_in_for_training(place, finished, tmp_path)
     files = [str(store.open(job.call).folder / "weights.safetensors") for job in raw]
     start = file.read_text().split("[factors")[0].replace("seeds = [0, 1, 2]", f"seeds = [0, 1, 2]\nweights = {files}")
     bits = '\n[factors.bits]\npath = "grid.families.0.format.bits"\nvalues = [6, 4]\n'
-    (folder / "given.toml").write_text(start.replace("secondary", "_").split("_ = [")[0] + bits)
+    start = start.split("secondary = [")[0] + 'secondary = [{kind = "milliseconds-per-step"}]\n'
+    (folder / "given.toml").write_text(start + bits)
     (folder / "given.toml").write_text((folder / "given.toml").read_text().replace('"full-factorial"', '"sweep"'))
-    given = lay_study(load_study(folder / "given.toml")[0], corpus)
+    given = lay_study(load_study(folder / "given.toml"), corpus)
     assert {job.call.stage for job in given.jobs} == {"quantize", "pack", "evaluate"}
     result = run_study(given, Store(tmp_path), PoolSize(2, 1))
     assert result["steps"] == {"executed": 0, "without_sharing": 0}
@@ -269,7 +270,7 @@ def test_weights_that_are_given_stand_in_for_training(place, finished, tmp_path)
     training = bits.replace("grid.families.0.format.bits", "train.grad_clip_norm").replace("[6, 4]", "[0.0, 1.0]")
     (folder / "given.toml").write_text((folder / "given.toml").read_text().replace(bits, training))
     with pytest.raises(ValueError, match="acts on none of them"):
-        lay_study(load_study(folder / "given.toml")[0], corpus)
+        lay_study(load_study(folder / "given.toml"), corpus)
 
 
 def frozen(folder, text, corpus):
@@ -277,7 +278,7 @@ def frozen(folder, text, corpus):
     path = folder / "confirm.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match="frozen") as refused:
-        lay_study(load_study(path)[0], corpus)
+        lay_study(load_study(path), corpus)
     path.write_text(f"frozen = {str(refused.value).split('frozen = ')[1].split(' into')[0]}\n{text}")
     return path
 
@@ -288,7 +289,7 @@ def test_a_study_confirms_on_seeds_that_nobody_has_looked_at(place, finished):
     text = file.read_text().replace('"explore"', '"confirm"').replace("[0, 1, 2]", "[2, 3, 4]")
     path = frozen(folder, text.split("[factors.swa")[0].replace('"full-factorial"', '"sweep"'), corpus)
     with pytest.raises(ValueError, match=r"seeds \[2\] were explored on before .* such as 5"):
-        run_study(lay_study(load_study(path)[0], corpus), store, PoolSize(1, 1))
+        run_study(lay_study(load_study(path), corpus), store, PoolSize(1, 1))
 
 
 def test_a_study_is_frozen_with_its_recipe_and_corpus(place, tmp_path):
@@ -296,13 +297,13 @@ def test_a_study_is_frozen_with_its_recipe_and_corpus(place, tmp_path):
     (tmp_path / "toy.toml").write_text((folder / "toy.toml").read_text())
     text = file.read_text().replace('"explore"', '"confirm"').replace(str(folder / "toy.toml"), str(tmp_path / "toy.toml"))
     path = frozen(tmp_path, text, corpus)
-    laid = lay_study(load_study(path)[0], corpus)
+    laid = lay_study(load_study(path), corpus)
     other = Outside(corpus.path, OutsideInput("corpus", "1" * 64))
     with pytest.raises(ValueError, match="frozen"):
-        lay_study(load_study(path)[0], other)
+        lay_study(load_study(path), other)
     (tmp_path / "toy.toml").write_text((tmp_path / "toy.toml").read_text().replace("batch_tokens = 16", "batch_tokens = 32"))
     with pytest.raises(ValueError, match="frozen"):
-        lay_study(load_study(path)[0], corpus)
+        lay_study(load_study(path), corpus)
     assert laid.hash in path.read_text()
 
 
@@ -312,7 +313,7 @@ def test_two_corpora_are_two_studies(place, finished, tmp_path):
     laid, _, _, _ = finished
     made = write_corpus(tmp_path / "other")
     other = Outside(made.folder, OutsideInput("corpus", "2" * 64))
-    assert lay_study(load_study(file)[0], other).hash != laid.hash == lay_study(load_study(file)[0], corpus).hash
+    assert lay_study(load_study(file), other).hash != laid.hash == lay_study(load_study(file), corpus).hash
 
 
 def test_gc_keeps_what_a_study_needs(finished):

@@ -78,7 +78,7 @@ def lay(place, **changes):
     for before, after in changes.items():
         text = text.replace(before, after)
     (place / "changed.toml").write_text(text)
-    return lay_study(load_study(place / "changed.toml")[0])
+    return lay_study(load_study(place / "changed.toml"))
 
 
 def run(place, laid):
@@ -154,6 +154,16 @@ def test_a_variable_that_nobody_reads_is_no_equivalence(place):
     verdict = run(place, lay(place))["primary"]["verdicts"]["qat=1"]
     assert verdict["word"] == "not testable"
     assert "did not act" in verdict["text"]
+
+
+def test_a_lever_that_moves_bytes_and_no_score_is_equivalent(place):
+    """The scores are equal to the last digit because the coding is lossless, not because nothing acted."""
+    text = (place / "my" / "train_gpt.py").read_text().replace("- 0.01 * qat + 0.0001 * seed * qat", "")
+    text = text.replace("int8+zlib: 15000000 bytes", 'int8+zlib: " + str(15000000 - qat) + " bytes')
+    (place / "my" / "train_gpt.py").write_text(text.replace("2000000 if qat else 50000", "50000"))
+    result = run(place, lay(place))
+    assert result["secondary"][0]["contrasts"]["qat=1"]["estimate"] == -1
+    assert result["primary"]["verdicts"]["qat=1"]["word"] == "equivalent"
 
 
 def test_an_edited_script_is_another_study(place):

@@ -33,7 +33,7 @@ def test_all_are_there_and_each_has_a_scale_for_two_cores_and_the_published_one(
 
 @pytest.mark.parametrize(("name", "scale"), SCALES)
 def test_it_lays_out_and_shares(name, scale, tmp_path):
-    study, _ = load_study(FOLDER / f"{name}.toml", scale)
+    study = load_study(FOLDER / f"{name}.toml", scale)
     corpus = Outside(Path("nowhere"), OutsideInput("corpus", "0" * 64))
     laid = lay_study(study, corpus if scale == "full" else None)
     assert study.published

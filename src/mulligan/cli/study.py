@@ -26,7 +26,7 @@ def _lay(file: Path, scale: str | None, data: Path | None) -> "LaidStudy":
     from mulligan.study.config import load_study
     from mulligan.study.plan import lay_study
 
-    study, _ = load_study(file, scale)
+    study = load_study(file, scale)
     return lay_study(study, corpus_at(data) if data else None)
 
 

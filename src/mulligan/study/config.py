@@ -223,8 +223,8 @@ class StudyConfig(FrozenConfig):
         return self
 
 
-def load_study(path: Path, scale: str | None = None) -> tuple[StudyConfig, str | None]:
-    """Return the study in a TOML file at one of its scales (None: the first), and the name of that scale."""
+def load_study(path: Path, scale: str | None = None) -> StudyConfig:
+    """Return the study in a TOML file at one of its scales (None: the first)."""
     if not path.is_file():
         raise ValueError(f"{path}: no such study file. Give a path to a .toml file; shipped ones lie in studies/.")
     try:
@@ -235,8 +235,7 @@ def load_study(path: Path, scale: str | None = None) -> tuple[StudyConfig, str |
     if scale is not None and scale not in scales:
         raise ValueError(f"--scale {scale}: {path} has the scales {', '.join(scales) or '(none)'}.")
     chosen = scale or next(iter(scales), None)
-    study = parse_config(StudyConfig, _merged(data, scales[chosen]) if chosen else data, "")
-    return study, chosen
+    return parse_config(StudyConfig, _merged(data, scales[chosen]) if chosen else data, "")
 
 
 def _merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

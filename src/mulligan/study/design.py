@@ -157,11 +157,6 @@ def _check_arms(study: StudyConfig, arms: list[Arm]) -> None:
         raise ValueError("Two arms have one name: a level's name holds another's. Give levels names without ',' and '='.")
     if isinstance(study.budget, EqualSeconds):
         _check_step_ms(study.budget, study, arms)
-    seen: dict[str, Arm] = {}
-    for arm in arms:
-        twin = seen.setdefault(str(arm.recipe.model_dump(mode="json")), arm)
-        if twin is not arm:
-            raise ValueError(f"The arms {twin.name} and {arm.name} have one and the same recipe. Correct the levels.")
     if not isinstance(study.budget, EqualSeconds):
         _check_equal(study.budget.kind, arms)
 

@@ -16,13 +16,13 @@ from mulligan.engine.job import Job
 from mulligan.flow import Road
 from mulligan.reading import READING, read_values
 from mulligan.store.store import Store
-from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary
+from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, StudyConfig
 from mulligan.study.design import Arm, alias_table
 from mulligan.study.metric import PRIMARY, find_score, name_of, unit_of
 from mulligan.study.plan import Cell, LaidStudy
 from mulligan.study.script_cell import ScriptRoad, read_script
 
-SAME = "every seed scores exactly as without it: the lever did not act (does anything read what it sets?)"
+IDLE = "no reading and no byte differs from the baseline in any seed: the lever did not act (does anything read what it sets?)"
 ENVIRONMENT = ("torch", "num_threads", "device", "machine", "commit")
 
 
@@ -89,8 +89,8 @@ def _value(metric: Secondary, road: Road, store: Store) -> float | None:
         job = road.points["quantized"]
         assert isinstance(job, Job)
         return float(store.open(job.call).summary()["payload_bytes"])
-    trained = next(job for job in road.jobs if job.call.stage == "train")
-    if not store.has(trained.call):
+    trained = next((job for job in road.jobs if job.call.stage == "train"), None)
+    if trained is None or not store.has(trained.call):
         return None
     provenance = store.open(trained.call).manifest["provenance"]
     return 1000 * float(provenance["seconds"]) / provenance["num_steps"] if provenance["num_steps"] else None
@@ -125,25 +125,51 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         "contrasts": {name: found.to_json() for name, found in contrasts.items()},
         "effects": {kind: [_effect(effect, alpha) for effect in found] for kind, found in effects.items()},
     }
-    if judged:
+    return result | _verdicts(study, contrasts, effects, over, _idle_arms(cells, baseline)) if judged else result
 
-        def judge(found: Contrast, adjusted_p: float | None, over_budget: bool = False) -> Verdict:
-            if found.differences and not any(found.differences):
-                return Verdict("not testable", SAME, None, over_budget)
-            given: dict[str, Any] = {"adjusted_p": adjusted_p, "looks": study.looks, "unit": "bpb"}
-            return verdict(found, study.margin_bpb, study.alpha, over_budget, **given)
 
-        method: Method = "holm" if study.phase == "confirm" else "bh"
-        arms = adjust({name: found.p for name, found in contrasts.items() if found.n >= 2}, method, alpha)
-        factors = [effect for kind in ("main", "interactions") for effect in effects.get(kind, ())]
-        family = adjust({effect.name: effect.p for effect in factors}, method, alpha)
-        result["correction"] = {"method": method, "text": arms.text, "alpha": alpha}
-        result["adjusted_p"] = {**arms.adjusted, **family.adjusted}
-        result["verdicts"] = {
-            name: _json(judge(found, arms.adjusted.get(name), name in over)) for name, found in contrasts.items()
-        }
-        result["effect_verdicts"] = {effect.name: _json(judge(effect, family.adjusted.get(effect.name))) for effect in factors}
-    return result
+def _idle_arms(cells: list[dict[str, Any]], baseline: str) -> set[str]:
+    """Return the arms in which no reading and no byte differs from the baseline's, in any seed that both have."""
+    measured = {
+        (cell["arm"], cell["seed"]): (cell["readings"], cell["artifact"]["payload_bytes"])
+        for cell in cells
+        if cell["status"] == "done"
+    }
+    same: dict[str, list[bool]] = {}
+    for (arm, seed), found in measured.items():
+        if arm != baseline and (baseline, seed) in measured:
+            same.setdefault(arm, []).append(found == measured[baseline, seed])
+    return {arm for arm, equal in same.items() if all(equal)}
+
+
+def _verdicts(
+    study: StudyConfig, contrasts: Mapping[str, Contrast], effects: Mapping[str, Any], over: set[str], idle: set[str]
+) -> dict[str, Any]:
+    """Return the verdicts on arms and effects, each family corrected on its own; `over`, `idle`: arms over budget, dead."""
+
+    def judge(found: Contrast, adjusted_p: float | None, *, dead: bool, over_budget: bool = False) -> Any:
+        if dead:
+            return _json(Verdict("not testable", IDLE, None, over_budget))
+        given: dict[str, Any] = {"adjusted_p": adjusted_p, "looks": study.looks, "unit": "bpb"}
+        return _json(verdict(found, study.margin_bpb, study.alpha, over_budget, **given))
+
+    method: Method = "holm" if study.phase == "confirm" else "bh"
+    alpha = alpha_per_look(study.alpha, study.looks)
+    arms = adjust({name: found.p for name, found in contrasts.items() if found.n >= 2}, method, alpha)
+    judged = [effect for kind in ("main", "interactions") for effect in effects.get(kind, ())]
+    family = adjust({effect.name: effect.p for effect in judged}, method, alpha)
+    return {
+        "correction": {"method": method, "text": arms.text, "alpha": alpha},
+        "adjusted_p": {**arms.adjusted, **family.adjusted},
+        "verdicts": {
+            name: judge(found, arms.adjusted.get(name), dead=name in idle, over_budget=name in over)
+            for name, found in contrasts.items()
+        },
+        "effect_verdicts": {
+            effect.name: judge(effect, family.adjusted.get(effect.name), dead=bool(idle) and not any(effect.differences))
+            for effect in judged
+        },
+    }
 
 
 def _effect(effect: Contrast, alpha: float) -> dict[str, Any]:

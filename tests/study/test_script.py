@@ -166,6 +166,14 @@ def test_a_lever_that_moves_bytes_and_no_score_is_equivalent(place):
     assert result["primary"]["verdicts"]["qat=1"]["word"] == "equivalent"
 
 
+def test_a_reading_that_the_first_log_lacks_ends_the_study_and_loses_nothing(place):
+    with pytest.raises(ValueError, match=r"no reading 'final'\. There are: quantized\. Correct `metric`"):
+        run_study(lay(place, **{'"quantized"': '"final"'}), Store(place / "store"), PoolSize(1, 1))
+    assert len((place / "my" / "counter").read_text().splitlines()) <= 2
+    assert all(cell["status"] == "done" for cell in run(place, lay(place))["cells"])
+    assert len((place / "my" / "counter").read_text().splitlines()) <= 7, "a finished cell is not run again"
+
+
 def test_an_edited_script_is_another_study(place):
     before = lay(place)
     (place / "my" / "train_gpt.py").write_text(SCRIPT + "\n# edited\n")
@@ -221,6 +229,12 @@ time.sleep(60)
             time.sleep(0.05)
 
 
-def test_a_reading_that_the_log_lacks_names_those_it_has(place):
-    result = run(place, lay(place, **{'"quantized"': '"final"'}))
-    assert all("There are: quantized" in cell["error"] for cell in result["cells"])
+def test_a_later_log_that_lacks_the_reading_is_a_failed_cell_that_names_those_it_has(place):
+    text = (place / "my" / "train_gpt.py").read_text()
+    (place / "my" / "train_gpt.py").write_text(
+        text.replace('else f"quantized', "else f\"{'other' if seed == 2 else 'quantized'}")
+    )
+    result = run_study(lay(place), Store(place / "store"), PoolSize(1, 1))
+    failed = {cell["seed"]: cell["error"] for cell in result["cells"] if cell["status"] == "failed"}
+    assert failed.keys() == {2}
+    assert "There are: other" in failed[2]

@@ -111,7 +111,10 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
 
 
 def _difference(difference: dict[str, Any]) -> str:
-    return "; ".join(f"{path}: {before} -> {after}" for path, (before, after) in difference.items()) or "(baseline)"
+    def said(value: Any) -> str:
+        return "(absent)" if value is None else f"{value}"
+
+    return "; ".join(f"{path}: {said(here)} -> {said(there)}" for path, (here, there) in difference.items()) or "(baseline)"
 
 
 @app.command

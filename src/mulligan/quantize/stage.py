@@ -42,7 +42,8 @@ def _check_range(name: str, tensor: torch.Tensor, format: Format) -> None:
     if greatest > FP16_MAX and not isinstance(format, Fp32Format):
         raise ValueError(
             f"{name}: the greatest |weight| is {greatest:g}; the format {format.kind} holds up to {FP16_MAX:g}. "
-            'Give its family format = {kind = "fp32"}.'
+            "Trained weights are seldom above 100, so it has most likely diverged: lower its learning rate. If the weights "
+            'are meant to be so, give their family format = {kind = "fp32"}.'
         )
 
 

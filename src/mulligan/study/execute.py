@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mulligan.core.error import DivergedError
 from mulligan.core.execution import Execution
 from mulligan.engine.inline import missing_jobs, run_jobs
 from mulligan.engine.pool import PoolSize, Progress, run_pool
@@ -14,6 +15,7 @@ from mulligan.store.store import Store
 from mulligan.study.plan import LaidStudy
 from mulligan.study.progress import StudyProgress
 from mulligan.study.result import read_study
+from mulligan.study.script_cell import ScriptRoad, read_script
 
 RESULT, STATUS = "result.json", "status.json"
 
@@ -43,9 +45,14 @@ def run_study(
 
         run_jobs([job for job in laid.jobs if job.call.stage == "data"], store, Execution())
         preflight(laid.jobs, store)
-        keeper = _StatusKeeper(folder, StudyProgress(laid, store, size), report)
+        keeper, check_log = _StatusKeeper(folder, StudyProgress(laid, store, size), report), _FirstLog(laid, store)
+
+        def tell(pool: Progress) -> None:
+            check_log(pool)
+            keeper(pool)
+
         try:
-            _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=keeper)
+            _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=tell)
         finally:
             (folder / STATUS).unlink(missing_ok=True)
     result = read_study(laid, store, failed)
@@ -69,6 +76,26 @@ def _check_seeds_are_new(laid: LaidStudy, store: Store) -> None:
                 f"The seeds {seen} were explored on before ({path.parent.name}). Confirm on seeds that nobody has looked at, "
                 "such as " + ", ".join(str(max(*other["seeds"], *study.seeds) + 1 + i) for i in range(len(seen))) + "."
             )
+
+
+class _FirstLog:
+    """Ends a study of a script whose first log lacks what the study reads: every other cell would be paid for nothing."""
+
+    def __init__(self, laid: LaidStudy, store: Store) -> None:
+        self.cells = [cell.road for cell in laid.cells if isinstance(cell.road, ScriptRoad)]
+        self.metric, self.secondary, self.store = laid.config.metric, laid.config.secondary, store
+
+    def __call__(self, pool: Progress) -> None:
+        road = next((road for road in self.cells if road.jobs[0].call.key in pool.done), None)
+        if road is None:
+            return
+        self.cells = []
+        try:
+            read_script(road, self.store, self.metric, self.secondary)
+        except DivergedError:
+            pass
+        except ValueError as error:
+            raise ValueError(f"{error} Correct `metric` and run again: what has run is kept, and is not run twice.") from None
 
 
 class _StatusKeeper:

@@ -19,6 +19,10 @@ class StudyProgress:
         self.cells = [{job.call.key for job in cell.road.jobs if job.call.key in missing} for cell in laid.cells]
         self.stages = {job.call.key: job.call.stage for job in laid.jobs if job.call.key in missing}
         self.steps = training_steps(laid.jobs, store, missing)
+        self.arms: dict[str, set[str]] = {}
+        for cell in laid.cells:
+            for job in cell.road.jobs:
+                self.arms.setdefault(job.call.key, set()).add(cell.arm.name)
 
     def read(self, progress: Progress) -> dict[str, Any]:
         """Return cells, stages, steps, steps per second, seconds so far and left (None: not known yet), as JSON data."""
@@ -37,9 +41,13 @@ class StudyProgress:
             "steps_per_second": round(speed, 2),
             "seconds": round(seconds, 1),
             "seconds_left": self._seconds_left(progress, finished),
-            "running": [str(running) for running in progress.running.values()],
+            "running": [f"{self._whose(key)}: {running}" for key, running in progress.running.items()],
             "failed": sorted(set(progress.failed.values())),
         }
+
+    def _whose(self, key: str) -> str:
+        arms = self.arms.get(key, set())  # a trunk is of no cell's own road
+        return next(iter(arms)) if len(arms) == 1 else "shared"
 
     def _steps_done(self, key: str, progress: Progress) -> int:
         begin, end = self.steps[key]

@@ -51,6 +51,12 @@ class Recipe(FrozenConfig):
         return self
 
     @model_validator(mode="after")
+    def _a_recurrence_that_starts_is_there(self) -> Self:
+        if self.train.recurrence_start is not None and self.model.recurrence.kind == "off":
+            raise ValueError("train.recurrence_start is given, but model.recurrence is off: nothing starts. Remove it")
+        return self
+
+    @model_validator(mode="after")
     def _vocabularies_agree(self) -> Self:
         if isinstance(self.data, EmbeddedData) and self.data.vocab_size != self.model.vocab_size:
             raise ValueError(

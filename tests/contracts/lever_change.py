@@ -8,12 +8,14 @@ class LeverChange:
     """`change` is a `--set` of the toy recipe; `stage` the first stage whose key and value it may move.
 
     `begins`: for a lever that acts in a part of the 12 toy steps, the step up to which it shares the run without it.
+    `given`: changes that the run without it has too.
     """
 
     lever: str
     stage: str
     change: str
     begins: int | None = None
+    given: tuple[str, ...] = ()
 
 
 CHANGES = [
@@ -21,6 +23,48 @@ CHANGES = [
     LeverChange("embedding", "train", 'model.embedding={kind = "tied", init_std = 0.02}'),
     LeverChange("feed_forward", "train", 'model.feed_forward={kind = "relu-squared", mult = 3}'),
     LeverChange("num_layers", "train", "model.num_layers=3"),
+    LeverChange("hidden_dim", "train", 'model.feed_forward={kind = "relu-squared", hidden_dim = 30}'),
+    LeverChange(
+        "leaky-relu-squared", "train", 'model.feed_forward={kind = "leaky-relu-squared", mult = 2, negative_slope = 0.5}'
+    ),
+    LeverChange("swiglu", "train", 'model.feed_forward={kind = "swiglu", mult = 2}'),
+    LeverChange("rotated_dims", "train", "model.positions.rotated_dims=2"),
+    LeverChange("ntk", "train", 'model.positions.extension={kind = "ntk", from_len = 4}'),
+    LeverChange("yarn", "train", 'model.positions.extension={kind = "yarn", from_len = 4, to_len = 8}'),
+    LeverChange("no positions", "train", 'model.positions={kind = "none"}'),
+    LeverChange("alibi", "train", 'model.positions={kind = "alibi"}'),
+    LeverChange("relative-buckets", "train", 'model.positions={kind = "relative-buckets"}'),
+    LeverChange("poly-5", "train", 'model.softcap="poly-5"'),
+    LeverChange("orthogonal", "train", 'model.initialisation={kind = "orthogonal", min_dim = 8}'),
+    LeverChange("xor", "train", 'model.bigram_hash={kind = "xor", num_buckets = 50, dim = 4}'),
+    LeverChange("linear", "train", 'model.bigram_hash={kind = "linear", num_buckets = 50, dim = 4}'),
+    LeverChange("static", "train", 'model.smear={kind = "static"}'),
+    LeverChange("input-gated", "train", 'model.smear={kind = "input-gated", width = 4}'),
+    LeverChange("legacy_document_leak", "train", "model.legacy_document_leak=true", given=('model.smear={kind = "static"}',)),
+    LeverChange("shared", "train", 'model.value_embedding={kind = "shared", dim = 4, layers = [1]}'),
+    LeverChange("value_residual", "train", 'model.value_residual="first-layer"'),
+    LeverChange("num_exclusive_layers", "train", "model.num_exclusive_layers=1"),
+    LeverChange("biased-sigmoid", "train", 'model.attention_gate={kind = "biased-sigmoid"}'),
+    LeverChange("sigmoid", "train", 'model.attention_gate={kind = "sigmoid"}'),
+    LeverChange("doubled-sigmoid", "train", 'model.attention_gate={kind = "doubled-sigmoid", width = 4}'),
+    LeverChange("sparse-sigmoid", "train", 'model.attention_gate={kind = "sparse-sigmoid", width = 4}'),
+    LeverChange("causal", "train", 'model.attention_window={kind = "causal", tokens = 3}'),
+    LeverChange("document_attention", "train", 'model.document_attention="isolated"'),
+    LeverChange("layer_norm_scale", "train", 'model.layer_norm_scale="inverse-sqrt-depth"'),
+    LeverChange("residual_mixing", "train", 'model.residual_mixing="mhc"'),
+    LeverChange("parallel_from_layer", "train", "model.parallel_from_layer=1"),
+    LeverChange("skip_gates", "train", 'model.skip_gates="sigmoid"'),
+    LeverChange("loop", "train", 'model.recurrence={kind = "loop", first = 1, last = 1, num_repeats = 2}'),
+    LeverChange(
+        "recurrence_start",
+        "train",
+        'train.recurrence_start={kind = "at-fraction", value = 0.75}',
+        begins=6,
+        given=(
+            'model.recurrence={kind = "loop", first = 1, last = 1, num_repeats = 2}',
+            'train.recurrence_start={kind = "at-fraction", value = 0.5}',
+        ),
+    ),
     LeverChange("logit_softcap", "train", "model.logit_softcap=10.0"),
     LeverChange("qk_gain_init", "train", "model.qk_gain_init=4.0"),
     LeverChange("muon", "train", "train.optimizer.matrix_lr=0.01"),

@@ -38,6 +38,27 @@ def network(**changes):
     return random_network(model_config(vocab_size=260, **changes)).eval()
 
 
+def test_a_network_that_looks_for_another_beginning_of_documents_is_refused(tmp_path):
+    corpus = corpus_of(TEXTS, tmp_path / "corpus")
+    weights = Weights({}, model_config(vocab_size=260, bos_id=7, document_attention="isolated").canonical(), {})
+    with pytest.raises(ValueError, match=r"begins its documents with token 1 .* Give --set model\.bos_id=1"):
+        run(EvaluateConfig(windows=(FLAT,), precision="fp32", bytes="piece"), FLAT, None, weights, corpus, Execution())
+
+
+@KINDS
+def test_a_base_that_depends_on_the_length_is_that_of_the_context_in_every_window(tmp_path, windows, monkeypatch):
+    """Windows cut short by a document's or the stream's end, alone or padded in a batch, score alike."""
+    corpus = corpus_of(TEXTS, tmp_path / "corpus")
+    rope = {"kind": "rope", "base": 100.0, "rotated_dims": 4, "extension": {"kind": "ntk", "from_len": 3}}
+    model = network(model_dim=32, positions=rope)
+    weights = Weights(model.state_dict(), model.config.canonical(), {})
+    config = EvaluateConfig(windows=(windows,), precision="fp32", bytes="piece")
+    together = run(config, windows, None, weights, corpus, Execution()).nats
+    monkeypatch.setattr(scorer, "BATCH_TOKENS", 1)
+    alone = run(config, windows, None, weights, corpus, Execution()).nats
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
+
+
 def weights_of(model) -> Weights:
     return Weights({name: tensor.clone() for name, tensor in model.state_dict().items()}, model.config.canonical(), {})
 

@@ -58,7 +58,7 @@ def test_an_odd_head_is_refused_because_rotation_needs_pairs():
         ({"logit_softcap": 0}, r"model\.logit_softcap = 0: .*greater than 0"),
         ({"qk_gain_init": float("inf")}, r"model\.qk_gain_init = inf: .*finite"),
         ({"positions": {"kind": "rope", "base": 1}}, r"model\.positions\.base = 1: .*greater than 1"),
-        ({"positions": {"kind": "alibi"}}, r"model\.positions\.kind"),
+        ({"positions": {"kind": "ropes"}}, r"model\.positions: unknown kind 'ropes'.*Did you mean 'rope'"),
         ({"embedding": {"kind": "tide"}}, r"embedding: unknown kind 'tide'. Allowed: tied, untied. Did you mean 'tied'\?"),
         ({"embedding": {"init_std": 1}}, r"model\.embedding: no kind given"),
         ({"embedding": {"kind": "tied", "init_std": 0}}, r"model\.embedding\.init_std = 0: .*greater than 0"),

@@ -13,11 +13,12 @@ from mulligan.core.execution import Execution
 from mulligan.train.parameter_group import split_parameters
 from mulligan.train.trainer import Trainer
 from mulligan.values.train_state import TrainState
-from toy import ToyStream, model_config, train_config
+from toy import GRID, ToyStream, model_config, train_config
 
 
 def trainer(config=None, seed=0, observers=(), model=None, **execution):
-    return Trainer(config or train_config(), model or model_config(), ToyStream(), seed, Execution(**execution), observers)
+    config, model = config or train_config(), model or model_config()
+    return Trainer(config, model, ToyStream(), seed, Execution(**execution), observers, grid=GRID)
 
 
 def bits(state):
@@ -166,3 +167,47 @@ def test_the_compiled_network_trains_the_same_bits():
     run.loss = torch.compile(run.model, backend="eager", fullgraph=True)
     run.advance()
     assert bits(run.state()) == bits(plain.state())
+
+
+# What begins late: a recurrence at step 2 and rounded weights at step 4 of 8
+
+LOOPED = model_config(num_layers=3, recurrence={"kind": "loop", "first": 1, "last": 1, "num_repeats": 2})
+LATE = train_config(
+    recurrence_start={"kind": "at-step", "step": 2},
+    fake_quantize={"kind": "parameter-swap", "start": {"kind": "at-step", "step": 4}},
+)
+
+
+@pytest.mark.parametrize("cut", range(9))
+def test_what_begins_late_begins_at_its_step_wherever_the_run_is_cut(cut, tmp_path):
+    whole = bits(trained(config=LATE, model=LOOPED).state())
+    first = trainer(LATE, model=LOOPED)
+    first.advance(until_step=cut)
+    first.state().save(tmp_path)
+    second = trainer(LATE, model=LOOPED)
+    second.load(TrainState.load(tmp_path))
+    second.advance()
+    assert bits(second.state()) == whole
+
+
+def test_warming_up_past_what_begins_late_leaves_no_trace():
+    run = trainer(LATE, model=LOOPED)
+    run.warm_up(6)
+    assert not run.model.looping
+    run.advance()
+    assert bits(run.state()) == bits(trained(config=LATE, model=LOOPED).state())
+
+
+def test_a_recurrence_changes_the_training_from_its_step_on_and_the_graph_with_it(monkeypatch):
+    """B3: compiled before and after it begins, the network trains the bits of the eager one."""
+    never, looped = trained(config=train_config(), model=LOOPED), trained(config=LATE, model=LOOPED)
+    early = trainer(LATE, model=LOOPED)
+    early.advance(until_step=2)
+    plain = trainer(train_config(recurrence_start={"kind": "at-step", "step": 7}), model=LOOPED)
+    plain.advance(until_step=2)
+    assert bits(early.state()) == bits(plain.state())
+    assert bits(never.state()) != bits(looped.state())
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, **how: compiled(model, **{**how, "backend": "eager"}))
+    torch._dynamo.reset()
+    assert bits(trained(config=LATE, model=LOOPED, compile=True).state()) == bits(looped.state())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mulligan.engine.job import Job, folder_of
 from mulligan.evaluate.config import EvaluateConfig
-from mulligan.evaluate.stage import check_corpus
+from mulligan.evaluate.stage import check_bos, check_corpus
 from mulligan.model.gpt import parameter_shapes
 from mulligan.numerics.grid import assign
 from mulligan.store.store import Store
@@ -21,6 +21,7 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
                     f"The corpus has {corpus.vocab_size} pieces and the network vocab_size = {model.vocab_size}. "
                     f"Give --set model.vocab_size={corpus.vocab_size}, or another corpus."
                 )
+            check_bos(model, corpus)
         if "grid" in job.settings:
             assign(job.settings["grid"], parameter_shapes(job.settings["model"]))
         if isinstance(job.config, EvaluateConfig):

@@ -21,13 +21,15 @@ def score_windows(
     stream: TokenStream,
     windows: Windows,
     num_positions: int,
+    context_len: int,
     precision: str,
     execution: Execution,
     what: str,
 ) -> torch.Tensor:
     """Return the nats (num_positions,) float32 of every target; NaN would mean that a position was not counted.
 
-    Windows of one length go in one batch. Shorter ones are padded on the right, which a causal network cannot see.
+    Windows of one length go in one batch. Shorter ones are padded on the right, which a causal network cannot see; positions
+    that depend on the length are those of `context_len` in every window.
     """
     device = torch.device(execution.device)
     nats = torch.full((num_positions,), float("nan"))
@@ -38,7 +40,7 @@ def score_windows(
         index = np.minimum(start[:, None] + np.arange(length + 1), num_positions)
         tokens = torch.from_numpy(stream.gather(index)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            scored = model(tokens[:, :-1], tokens[:, 1:], scored_from).float().cpu()
+            scored = model(tokens[:, :-1], tokens[:, 1:], scored_from, context_len).float().cpu()
         position = torch.from_numpy(start[:, None] + np.arange(scored_from, length))
         counted = (position >= torch.from_numpy(first)[:, None]) & (position < torch.from_numpy(stop)[:, None])
         nats[position[counted]] = scored[counted]

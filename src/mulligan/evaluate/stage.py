@@ -44,7 +44,7 @@ def run(
     num_positions = last - 1
     laid = lay_windows(windows, starts, num_positions)
     model = load_model(weights, corpus, execution)
-    nats = score_windows(model, stream, laid, num_positions, config.precision, execution, what).numpy()
+    nats = score_windows(model, stream, laid, num_positions, windows.context_len, config.precision, execution, what).numpy()
     if not np.isfinite(nats).all():
         raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
     tokens = stream.read(0, last)
@@ -93,6 +93,15 @@ def check_corpus(config: EvaluateConfig, validation_documents: int | None, corpu
     return validation_documents or present
 
 
+def check_bos(model: ModelConfig, corpus: Corpus) -> None:
+    """Raise ValueError when the network looks for the beginnings of documents by another token than the corpus'."""
+    if model.knows_documents and model.bos_id != corpus.bos:
+        raise ValueError(
+            f"The corpus begins its documents with token {corpus.bos} and the network looks for model.bos_id = {model.bos_id}. "
+            f"Give --set model.bos_id={corpus.bos}."
+        )
+
+
 def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
     """Return a fresh network with `weights`, in evaluation mode, on the device; ValueError when they do not fit."""
     config = parse_config(ModelConfig, weights.model, "model")
@@ -101,6 +110,7 @@ def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
             f"The network has vocab_size = {config.vocab_size} and the corpus {corpus.folder} {corpus.vocab_size} pieces. "
             f"Use the corpus that the network was trained on, or train with --set model.vocab_size={corpus.vocab_size}."
         )
+    check_bos(config, corpus)
     expected = parameter_shapes(config)  # nothing is allocated for a config that the tensors do not bear out
     found = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
     if found != expected:

@@ -1,82 +1,150 @@
 """The network, assembled: embedding, blocks with U-Net skips, head. One forward path for training and scoring.
 
-Parameter names are those of the challenge's starter script, so that its checkpoints can be read.
+Parameter names are those of the challenge's scripts, so that their checkpoints can be read.
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mulligan.core.random_stream import stream_seed
-from mulligan.model.config import ModelConfig, TiedEmbedding
+from mulligan.model.attention import Seen
+from mulligan.model.attention_bias import buckets, slopes, spread
+from mulligan.model.attention_mask import attention_mask
+from mulligan.model.bigram_hash import BigramTable
+from mulligan.model.config import (
+    Alibi,
+    InputSmear,
+    ModelConfig,
+    Off,
+    RelativeBuckets,
+    Rope,
+    SharedValueEmbedding,
+    StaticSmear,
+    TiedEmbedding,
+)
+from mulligan.model.initialisation import initialise
 from mulligan.model.positions import rotation
+from mulligan.model.recurrence import layers_and_skips
 from mulligan.model.residual import Block, rms_norm
-
-ZERO_INITIALISED = (".attn.proj.weight", ".mlp.proj.weight", "lm_head.weight")
+from mulligan.model.skip_gate import join
+from mulligan.model.smear_gate import StaticSmearGate, smear_by_input
+from mulligan.model.softcap import softcap
+from mulligan.model.value_embedding import ValueEmbeddingTable
 
 
 class GPT(nn.Module):
-    """The baseline network of levers section 2. Every parameter is drawn from a stream of its own name."""
+    """The network of levers section 2, with what `config` switches on. Set `looping` False until a recurrence begins."""
 
     def __init__(self, config: ModelConfig, seed: int) -> None:
         super().__init__()
         self.config = config
-        self.num_encoder_layers = config.num_layers // 2
+        self.looping = True
         self.tok_emb = nn.Embedding(config.vocab_size, config.model_dim)
-        self.skip_weights = nn.Parameter(torch.ones(self.num_encoder_layers, config.model_dim))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        hashed, smear = config.bigram_hash, config.smear
+        self.bigram = None if isinstance(hashed, Off) else BigramTable(hashed, config.model_dim)
+        self.smear = StaticSmearGate(smear, config.model_dim) if isinstance(smear, StaticSmear) else None
+        by_input = isinstance(smear, InputSmear)
+        self.smear_gate = nn.Linear(smear.width, 1, bias=False) if isinstance(smear, InputSmear) else None
+        self.smear_lambda = nn.Parameter(torch.zeros(1)) if by_input else None
+        shared = config.value_embedding
+        self.value_layers = shared.layers if isinstance(shared, SharedValueEmbedding) else ()
+        self.ve_shared: ValueEmbeddingTable | None = None
+        if isinstance(shared, SharedValueEmbedding):
+            self.ve_shared = ValueEmbeddingTable(shared, config.vocab_size, config.kv_dim)
+        self.ve_layer_scales = nn.ParameterList(torch.ones(1) for _ in self.value_layers)
+        bucketed = config.positions
+        self.relative_bias: nn.Embedding | None = None
+        if isinstance(bucketed, RelativeBuckets):
+            self.relative_bias = nn.Embedding(bucketed.num_buckets, config.num_heads)
+        self.skip_weights = nn.Parameter(torch.ones(config.num_skips, config.model_dim))
+        gated = config.skip_gates != "off"
+        self.skip_gates = nn.Parameter(torch.zeros(config.num_skips, config.model_dim)) if gated else None
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         tied = isinstance(config.embedding, TiedEmbedding)
         self.lm_head = None if tied else nn.Linear(config.model_dim, config.vocab_size, bias=False)
-        self._initialise(seed)
+        if not self.tok_emb.weight.is_meta:  # else asked for its shapes alone
+            initialise(self, config, seed)
 
-    @torch.no_grad()
-    def _initialise(self, seed: int) -> None:
-        """Draw the tables and matrices; gains, scales and mixes keep the constants that they were made with."""
-        if self.tok_emb.weight.is_meta:  # asked for its shapes alone
-            return
-        embedding = self.config.embedding
-        for name, parameter in self.named_parameters():
-            generator = torch.Generator().manual_seed(stream_seed(seed, "init", name))
-            if name == "tok_emb.weight":
-                std = embedding.init_std if isinstance(embedding, TiedEmbedding) else 1.0
-                parameter.normal_(0.0, std, generator=generator)
-            elif name.endswith(ZERO_INITIALISED):
-                parameter.zero_()
-            elif name.endswith(".weight"):
-                bound = 1.0 / math.sqrt(parameter.size(1))  # kaiming uniform with a = sqrt(5), torch's default
-                parameter.uniform_(-bound, bound, generator=generator)
-
-    def hidden(self, tokens: torch.Tensor, first: int = 0) -> torch.Tensor:
+    def hidden(self, tokens: torch.Tensor, first: int = 0, context_len: int | None = None) -> torch.Tensor:
         """Return the final normalised stream (B, T - first, model_dim) of tokens (B, T), from position `first` on.
 
-        The last block runs from `first` on alone: nobody reads what it would make of earlier positions.
+        The last block runs from `first` on alone: nobody reads what it would make of earlier positions. `context_len`:
+        what positions that depend on the length take it to be (None: T).
         """
-        x = rms_norm(self.tok_emb(tokens))
-        angles = rotation(self.config.positions, self.config.head_dim, tokens.size(1), tokens.device)
-        x0 = x
+        x = x0 = self._embed(tokens)
+        seen = self._seen(tokens, context_len)
+        order = list(layers_and_skips(self.config, self.looping))
         skips: list[torch.Tensor] = []
-        for i, block in enumerate(self.blocks):
-            if i >= self.num_encoder_layers and skips:
-                x = x + self.skip_weights[i - self.num_encoder_layers].to(x.dtype) * skips.pop()
-            x = block(x, x0, angles, first if i + 1 == self.config.num_layers else 0)
-            if i < self.num_encoder_layers:
+        first_values: torch.Tensor | None = None
+        for position, (layer, entering, feeds) in enumerate(order):
+            if entering is not None:
+                gate = None if self.skip_gates is None else self.skip_gates[entering]
+                x = join(x, skips.pop(), self.skip_weights[entering], gate)
+            last = position + 1 == len(order)
+            x, values = self.blocks[layer](x, x0, seen[layer], first_values, first if last else 0)
+            if first_values is None and self.config.value_residual != "off":
+                first_values = values
+            if feeds:
                 skips.append(x)
         return rms_norm(x)
+
+    def _starts(self, tokens: torch.Tensor) -> torch.Tensor | None:
+        """Return where a document begins, (B, T), or None where the levers that ask for it leak across documents."""
+        return None if self.config.legacy_document_leak else tokens == self.config.bos_id
+
+    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the normalised embedding (B, T, model_dim), smeared where a lever says so."""
+        x = self.tok_emb(tokens)
+        if self.bigram is not None:
+            x = x + self.bigram(tokens, self._starts(tokens))
+        x = rms_norm(x)
+        if self.smear is not None:
+            return self.smear(x, self._starts(tokens))  # type: ignore[no-any-return]
+        if self.smear_gate is not None and self.smear_lambda is not None:
+            return smear_by_input(x, self._starts(tokens), self.smear_gate.weight, self.smear_lambda)
+        return x
+
+    def _seen(self, tokens: torch.Tensor, context_len: int | None) -> list[Seen]:
+        """Return what each layer's attention is given; what layers have in common is worked out once."""
+        config, device, seq_len = self.config, tokens.device, tokens.size(1)
+        positions = config.positions
+        angles = rotation(positions, config.head_dim, seq_len, device, context_len) if isinstance(positions, Rope) else None
+        bias = self._bias(seq_len, device)
+        documents = (tokens == config.bos_id).cumsum(1) if config.document_attention == "isolated" else None
+        masks = {
+            tokens_seen: attention_mask(seq_len, tokens_seen, documents, bias, device)
+            for tokens_seen in {config.window_of(layer) for layer in range(config.num_layers)}
+        }
+        added = None if self.ve_shared is None else self.ve_shared(tokens)
+        scales = dict(zip(self.value_layers, self.ve_layer_scales, strict=True))
+        return [
+            Seen(angles, masks[config.window_of(layer)], added * scales[layer] if layer in scales else None)
+            for layer in range(config.num_layers)
+        ]
+
+    def _bias(self, seq_len: int, device: torch.device) -> torch.Tensor | None:
+        """Return the positions' bias on the attention logits, (num_heads, T, T), or None."""
+        positions = self.config.positions
+        if isinstance(positions, Alibi):
+            distance = torch.arange(seq_len, dtype=torch.float32, device=device)
+            return spread(-slopes(self.config.num_heads, device)[:, None] * distance)
+        if isinstance(positions, RelativeBuckets) and self.relative_bias is not None:
+            return spread(self.relative_bias(buckets(positions, seq_len, device)).t())
+        return None
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the softcapped logits (..., vocab_size), float32, of a hidden stream (..., model_dim)."""
         weight = self.tok_emb.weight if self.lm_head is None else self.lm_head.weight
-        cap = self.config.logit_softcap
-        return cap * torch.tanh(F.linear(hidden, weight).float() / cap)
+        return softcap(F.linear(hidden, weight).float(), self.config.logit_softcap, self.config.softcap)
 
-    def forward(self, tokens: torch.Tensor, targets: torch.Tensor, scored_from: int = 0) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, targets: torch.Tensor, scored_from: int = 0, context_len: int | None = None
+    ) -> torch.Tensor:
         """Return the nats (B, T - scored_from), float32, of targets (B, T) given tokens (B, T), both int64.
 
-        Positions before `scored_from` are read as context; no logits are computed for them.
+        Positions before `scored_from` are read as context; no logits are computed for them. `context_len`: see `hidden`.
         """
-        logits = self.logits(self.hidden(tokens, scored_from))
+        logits = self.logits(self.hidden(tokens, scored_from, context_len))
         wanted = targets[:, scored_from:]
         nats = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
         return nats.view(wanted.shape)

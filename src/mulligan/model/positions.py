@@ -1,31 +1,49 @@
-"""RoPE: rotary positions.
+"""RoPE: rotary positions, on a whole head or a part of it, with NTK-aware or YaRN extension.
 
-What it does     Rotates each pair (j, j + head_dim / 2) of queries and keys by position x base^(-2 j / head_dim).
-Why it may help  A query meets a key at an angle that depends on their distance alone; no parameters, any length.
+What it does     Rotates each pair (j, j + d / 2) of the first d dimensions of queries and keys by position x base^(-2 j / d).
+                 NTK: beyond `from_len` the base grows with the context. YaRN: long wavelengths are stretched at every length.
+Why it may help  A query meets a key at an angle that depends on their distance alone; no parameters, any length. Dimensions
+                 left alone match content at any distance.
 Touches          model: queries and keys before the attention product.
-Cost             Four multiplications per query and key element.
-Source           Su et al. 2021, arXiv:2104.09864; parameter-golf starter script.
+Cost             Four multiplications per rotated query and key element.
+Source           Su et al. 2021, arXiv:2104.09864; NTK-aware scaling: bloc97 2023; YaRN: Peng et al. 2023, arXiv:2309.00071
+                 (frequencies alone, no temperature); parameter-golf starter script, PR 315 (partial), 96, 640.
 """
 
 import torch
 
-from mulligan.model.config import Rope
+from mulligan.model.config import Ntk, Rope, Yarn
 
 Rotation = tuple[torch.Tensor, torch.Tensor]
 
 
-def rotation(config: Rope, head_dim: int, seq_len: int, device: torch.device) -> Rotation:
-    """Return (cos, sin), each (seq_len, head_dim / 2) float32, for positions 0 to seq_len - 1.
+def effective_base(config: Rope, head_dim: int, context_len: int) -> float:
+    """Return the base in force in a context of `context_len` tokens: `base` itself up to `from_len`."""
+    extension, dims = config.extension, config.rotated_dims or head_dim
+    if not isinstance(extension, Ntk) or context_len <= extension.from_len:
+        return config.base
+    return float(config.base * (context_len / extension.from_len) ** (dims / (dims - 2)))
 
+
+def rotation(config: Rope, head_dim: int, seq_len: int, device: torch.device, context_len: int | None = None) -> Rotation:
+    """Return (cos, sin), each (seq_len, rotated dims / 2) float32, for positions 0 to seq_len - 1.
+
+    `context_len`: the length for which NTK chooses the base, where a batch is cut or padded to another (None: seq_len).
     Computed in every forward and shared by all layers: a cache could be stale in length, device or base (B18, B19).
     """
-    exponent = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-    position = torch.arange(seq_len, dtype=torch.float32, device=device)
-    angle = torch.outer(position, 1.0 / config.base**exponent)
+    dims = config.rotated_dims or head_dim
+    exponent = torch.arange(0, dims, 2, dtype=torch.float32, device=device) / dims
+    frequency = 1.0 / effective_base(config, head_dim, context_len or seq_len) ** exponent
+    if isinstance(config.extension, Yarn):
+        ramp = ((exponent - 0.25) / 0.75).clamp(0.0, 1.0)
+        frequency = frequency / (1.0 + ramp * (config.extension.to_len / config.extension.from_len - 1.0))
+    angle = torch.outer(torch.arange(seq_len, dtype=torch.float32, device=device), frequency)
     return angle.cos(), angle.sin()
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Return x (..., seq_len, head_dim) rotated: halves (x1, x2) become (x1 cos + x2 sin, x2 cos - x1 sin)."""
-    x1, x2 = x.chunk(2, dim=-1)
-    return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin), dim=-1)
+    """Return x (..., seq_len, head_dim) with its first dimensions rotated: (x1, x2) -> (x1 cos + x2 sin, x2 cos - x1 sin)."""
+    half = cos.size(-1)
+    x1, x2 = x[..., :half], x[..., half : 2 * half]
+    alone = (x[..., 2 * half :],) if x.size(-1) > 2 * half else ()
+    return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin, *alone), dim=-1)

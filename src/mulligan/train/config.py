@@ -134,6 +134,7 @@ class TrainConfig(FrozenConfig):
     grad_clip_norm: float = lever_field(0.0, off=0.0, ge=0)
     precision: Literal["fp32", "bf16"]
     fake_quantize: FakeQuantize = lever_field(NoFakeQuantization(kind="off"), off={"kind": "off"})
+    recurrence_start: Trigger | None = lever_field(None, off=None)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "TrainConfig":

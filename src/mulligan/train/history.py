@@ -12,7 +12,7 @@ from mulligan.numerics.config import GridConfig
 from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
 
-TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize"}
+TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize", "recurrence_start"}
 MOMENTUM = ("momentum", "momentum_start", "momentum_warmup_steps")
 
 
@@ -27,6 +27,8 @@ class History:
         self.fake_from: int | None = None
         if isinstance(fake, ParameterSwap) and config.num_steps is not None:
             self.fake_from = schedule.first_step(fake.start)
+        start = config.recurrence_start
+        self.loops_from = schedule.first_step(start) if start is not None and config.num_steps is not None else 0
         self.momentum: dict[str, Json] = {name: getattr(config.optimizer, name) for name in MOMENTUM}
 
     def static(self) -> dict[str, Json]:
@@ -42,6 +44,7 @@ class History:
         edges = [self.config.optimizer.momentum_warmup_steps]
         edges += [self.warmdown.first_step] if self.warmdown else []
         edges += [self.fake_from] if self.fake_from is not None else []
+        edges += [self.loops_from]
         cuts = sorted({0, stop, *(edge for edge in edges if 0 < edge < stop)})
         stretches: list[list[Json]] = []
         for start, end in pairwise(cuts):
@@ -60,6 +63,8 @@ class History:
             "warmdown": self.config.warmdown.canonical(),
             **self.momentum,
         }
+        if self.config.recurrence_start is not None:
+            acting["recurrence_start"] = self.config.recurrence_start.canonical()
         if isinstance(self.config.fake_quantize, ParameterSwap):
             acting["fake_quantize"] = {**self.config.fake_quantize.canonical(), "grid": self.grid.canonical()}
         return [["seconds", stop, acting]]
@@ -72,6 +77,8 @@ class History:
             acting["warmdown"] = self.warmdown.canonical()
         if self.fake_from is not None and step >= self.fake_from:
             acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
+        if step < self.loops_from:
+            acting["recurrence"] = "waits"
         return acting
 
 

@@ -5,7 +5,7 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -51,7 +51,7 @@ class Trainer:
         self.model_config = model
         self.model = GPT(model, seed).to(self.device)
         self.model.train()
-        self.loss = torch.compile(self.model, fullgraph=True, dynamic=False) if execution.compile else self.model
+        self._wait()
         self.weights = dict(self.model.named_parameters())
         self.optimizer = Optimizer(config.optimizer, self.model, config.precision)
         self.swap: Swap | None = None
@@ -59,7 +59,6 @@ class Trainer:
             if grid is None:
                 raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
             self.swap = Swap(self.weights, grid)
-        self._swapping = False
         self.batches = SequentialBatches(config, stream, seed)
         self.step = 0
         self.elapsed_seconds = 0.0
@@ -99,8 +98,25 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
+    def _compiled(self) -> Callable[..., Any]:
+        """Return the network as it is now; what is swapped in it later is compiled anew and cannot be folded away (B3)."""
+        return torch.compile(self.model, fullgraph=True, dynamic=False) if self.execution.compile else self.model
+
+    def _wait(self) -> None:
+        """Take what begins late back to before it began; the next step judges its trigger anew."""
+        self._swapping = False
+        self.model.looping = self.config.recurrence_start is None
+        self.loss = self._compiled()
+
+    def _begin_recurrence(self, moment: Moment) -> None:
+        start = self.config.recurrence_start
+        if start is not None and not self.model.looping and start.fires(moment):
+            self.model.looping = True
+            self.loss = self._compiled()
+
     def _one_step(self) -> None:
         moment = self.schedule.before(self.step, self.elapsed_seconds)
+        self._begin_recurrence(moment)
         momentum = self.schedule.momentum(self.step)
         with self._rounded(moment):
             loss = self._gradients()
@@ -191,6 +207,7 @@ class Trainer:
         with torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(state.weights[name])
+        self._wait()
         self.optimizer.load_state(state.optimizer)
         self.batches.cursor = state.data_cursor
         self.step, self._checked = state.step, state.step
@@ -209,6 +226,9 @@ class Trainer:
         )
         observers, self.observers = self.observers, ()
         for _ in range(num_steps):
+            self._one_step()
+        if not self.model.looping:  # the graph to come is compiled too
+            self.model.looping = True
             self._one_step()
         self._synchronize()
         self.load(kept)

@@ -110,6 +110,11 @@ class Corpus:
         """Number of token ids."""
         return int(self.manifest["tokenizer"]["vocab_size"])
 
+    @property
+    def bos(self) -> int:
+        """The token that begins every document."""
+        return int(self.manifest["tokenizer"]["bos"])
+
     def _split(self, split: Split) -> dict[str, Any]:
         if split not in self.manifest["splits"]:
             raise ValueError(

@@ -13,6 +13,9 @@ from mulligan.numerics.trigger import Trigger
 
 VERSION = 1
 
+POLAR_EXPRESS_STEPS = 5
+"""Newton-Schulz steps that the Polar Express coefficients are made for."""
+
 
 class StepsBudget(FrozenConfig):
     """Train for `steps` optimizer steps."""
@@ -95,8 +98,18 @@ class MuonAdam(FrozenConfig):
     momentum_start: float = Field(default=0.85, ge=0, lt=1)
     momentum_warmup_steps: int = Field(default=500, ge=0)
     newton_schulz_steps: int = Field(default=5, ge=1)
+    newton_schulz_coefficients: Literal["quintic", "polar-express"] = lever_field("quintic", off="quintic")
     muon_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
     adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _steps_fit_the_coefficients(self) -> "MuonAdam":
+        if self.newton_schulz_coefficients == "polar-express" and self.newton_schulz_steps != POLAR_EXPRESS_STEPS:
+            raise ValueError(
+                f"newton_schulz_steps = {self.newton_schulz_steps}, and newton_schulz_coefficients = 'polar-express' has one "
+                f"triple for each of {POLAR_EXPRESS_STEPS} steps; give {POLAR_EXPRESS_STEPS}, or the 'quintic' coefficients"
+            )
+        return self
 
 
 class NoFakeQuantization(FrozenConfig):

@@ -10,18 +10,25 @@ Source           Jordan et al. 2024 (Muon); parameter-golf starter script.
 import torch
 from torch import nn
 
-from mulligan.numerics.newton_schulz import orthogonalize
+from mulligan.numerics.newton_schulz import Coefficients, orthogonalize
 
 
 class Muon:
     """Muon over named matrices; momentum is a plain sum, M <- mu M + G, and the update G + mu M (Nesterov)."""
 
     def __init__(
-        self, parameters: dict[str, nn.Parameter], *, weight_decay: float, newton_schulz_steps: int, dtype: torch.dtype
+        self,
+        parameters: dict[str, nn.Parameter],
+        *,
+        weight_decay: float,
+        newton_schulz_steps: int,
+        dtype: torch.dtype,
+        coefficients: Coefficients = "quintic",
     ) -> None:
         self.weight_decay = weight_decay
         self.newton_schulz_steps = newton_schulz_steps
         self.dtype = dtype
+        self.coefficients = coefficients
         shapes: dict[torch.Size, dict[str, nn.Parameter]] = {}
         for name, parameter in parameters.items():
             shapes.setdefault(parameter.shape, {})[name] = parameter
@@ -35,7 +42,8 @@ class Muon:
             weights = [parameter.data for parameter in batch.values()]
             gradient = torch.stack([_gradient(name, parameter) for name, parameter in batch.items()])
             buffer.mul_(momentum).add_(gradient)
-            update = orthogonalize(gradient.add_(buffer, alpha=momentum), self.newton_schulz_steps, self.dtype)
+            update = gradient.add_(buffer, alpha=momentum)
+            update = orthogonalize(update, self.newton_schulz_steps, self.dtype, self.coefficients)
             if self.weight_decay:
                 torch._foreach_mul_(weights, 1.0 - lr * self.weight_decay)
             rows, cols = weights[0].shape

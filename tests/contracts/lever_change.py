@@ -28,6 +28,7 @@ CHANGES = [
     LeverChange("adam weight decay", "train", "train.optimizer.adam_weight_decay=0.1"),
     LeverChange("newton_schulz_steps", "train", "train.optimizer.newton_schulz_steps=3"),
     LeverChange("polar express", "train", "train.optimizer.newton_schulz_coefficients=polar-express"),
+    LeverChange("row_normalize", "train", "train.optimizer.row_normalize=true"),
     LeverChange("momentum warm-up", "train", "train.optimizer.momentum_warmup_steps=6"),
     LeverChange("warmdown", "train", 'train.warmdown={kind = "fraction", fraction = 0.9, floor = 0.1}'),
     LeverChange("shorter warmdown", "train", "train.warmdown.steps=3", begins=7),

@@ -99,6 +99,7 @@ class MuonAdam(FrozenConfig):
     momentum_warmup_steps: int = Field(default=500, ge=0)
     newton_schulz_steps: int = Field(default=5, ge=1)
     newton_schulz_coefficients: Literal["quintic", "polar-express"] = lever_field("quintic", off="quintic")
+    row_normalize: bool = lever_field(False, off=False)
     muon_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
     adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
 

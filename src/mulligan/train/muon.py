@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mulligan.numerics.newton_schulz import Coefficients, orthogonalize
+from mulligan.train.row_normalize import row_normalize
 
 
 class Muon:
@@ -24,11 +25,13 @@ class Muon:
         newton_schulz_steps: int,
         dtype: torch.dtype,
         coefficients: Coefficients = "quintic",
+        row_normalize: bool = False,
     ) -> None:
         self.weight_decay = weight_decay
         self.newton_schulz_steps = newton_schulz_steps
         self.dtype = dtype
         self.coefficients = coefficients
+        self.row_normalize = row_normalize
         shapes: dict[torch.Size, dict[str, nn.Parameter]] = {}
         for name, parameter in parameters.items():
             shapes.setdefault(parameter.shape, {})[name] = parameter
@@ -43,6 +46,7 @@ class Muon:
             gradient = torch.stack([_gradient(name, parameter) for name, parameter in batch.items()])
             buffer.mul_(momentum).add_(gradient)
             update = gradient.add_(buffer, alpha=momentum)
+            update = row_normalize(update) if self.row_normalize else update
             update = orthogonalize(update, self.newton_schulz_steps, self.dtype, self.coefficients)
             if self.weight_decay:
                 torch._foreach_mul_(weights, 1.0 - lr * self.weight_decay)

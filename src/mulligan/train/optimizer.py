@@ -22,6 +22,7 @@ class Optimizer:
             newton_schulz_steps=config.newton_schulz_steps,
             dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
             coefficients=config.newton_schulz_coefficients,
+            row_normalize=config.row_normalize,
         )
         self.adam_groups = [group for group in groups if group.name != MATRIX]
         self.base_lrs = [self._base_lr(group) for group in self.adam_groups]

@@ -26,6 +26,7 @@ CHANGES = [
     LeverChange("muon", "train", "train.optimizer.matrix_lr=0.01"),
     LeverChange("muon weight decay", "train", "train.optimizer.muon_weight_decay=0.1"),
     LeverChange("adam weight decay", "train", "train.optimizer.adam_weight_decay=0.1"),
+    LeverChange("token weight decay", "train", "train.optimizer.token_weight_decay=0.1"),
     LeverChange("newton_schulz_steps", "train", "train.optimizer.newton_schulz_steps=3"),
     LeverChange("polar express", "train", "train.optimizer.newton_schulz_coefficients=polar-express"),
     LeverChange("row_normalize", "train", "train.optimizer.row_normalize=true"),

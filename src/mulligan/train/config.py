@@ -84,7 +84,10 @@ class SequentialLoader(FrozenConfig):
 
 
 class MuonAdam(FrozenConfig):
-    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless."""
+    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless.
+
+    Weight decays are decoupled, W <- W (1 - lr wd). `token_weight_decay` is the token tables' own; None: `adam_weight_decay`.
+    """
 
     kind: Literal["muon-adam"]
     matrix_lr: float = Field(default=0.04, gt=0)
@@ -102,6 +105,7 @@ class MuonAdam(FrozenConfig):
     row_normalize: bool = lever_field(False, off=False)
     muon_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
     adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
+    token_weight_decay: float | None = lever_field(None, off=None, ge=0)
 
     @model_validator(mode="after")
     def _steps_fit_the_coefficients(self) -> "MuonAdam":

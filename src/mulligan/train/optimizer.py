@@ -27,11 +27,13 @@ class Optimizer:
         self.adam_groups = [group for group in groups if group.name != MATRIX]
         self.base_lrs = [self._base_lr(group) for group in self.adam_groups]
         self.adam = torch.optim.AdamW(
-            [{"params": list(group.parameters.values())} for group in self.adam_groups],
+            [
+                {"params": list(group.parameters.values()), "weight_decay": self._weight_decay(group)}
+                for group in self.adam_groups
+            ],
             lr=0.0,
             betas=(config.beta1, config.beta2),
             eps=config.eps,
-            weight_decay=config.adam_weight_decay,
             fused=True,
         )
 
@@ -41,6 +43,10 @@ class Optimizer:
         if lr is None:
             raise ValueError("train.optimizer.head_lr is not given, and the embedding is untied. Give one, such as 0.008.")
         return lr
+
+    def _weight_decay(self, group: ParameterGroup) -> float:
+        own = self.config.token_weight_decay if group.name == TOKEN else None
+        return self.config.adam_weight_decay if own is None else own
 
     def step(self, moment: Moment, momentum: float) -> None:
         """Update all parameters at the learning-rate scale of `moment`."""

@@ -8,12 +8,14 @@ class LeverChange:
     """`change` is a `--set` of the toy recipe; `stage` the first stage whose key and value it may move.
 
     `begins`: for a lever that acts in a part of the 12 toy steps, the step up to which it shares the run without it.
+    `given`: for a lever that needs another one, what both runs have.
     """
 
     lever: str
     stage: str
     change: str
     begins: int | None = None
+    given: tuple[str, ...] = ()
 
 
 CHANGES = [
@@ -25,6 +27,13 @@ CHANGES = [
     LeverChange("qk_gain_init", "train", "model.qk_gain_init=4.0"),
     LeverChange("muon", "train", "train.optimizer.matrix_lr=0.01"),
     LeverChange("muon weight decay", "train", "train.optimizer.muon_weight_decay=0.1"),
+    LeverChange(
+        "weight_decay_taper",
+        "train",
+        'train.optimizer.muon_weight_decay_taper={kind = "linear", from_fraction = 0.5, to = 0.25}',
+        begins=7,
+        given=("train.optimizer.muon_weight_decay=0.1",),
+    ),
     LeverChange("adam weight decay", "train", "train.optimizer.adam_weight_decay=0.1"),
     LeverChange("token weight decay", "train", "train.optimizer.token_weight_decay=0.1"),
     LeverChange("newton_schulz_steps", "train", "train.optimizer.newton_schulz_steps=3"),

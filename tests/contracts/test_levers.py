@@ -50,7 +50,7 @@ def keys(road):
 @pytest.mark.parametrize("lever", CHANGES, ids=lambda lever: lever.lever)
 def test_a_lever_acts_and_is_local(lever, workplace):
     corpus, store = workplace
-    off, on = lay(corpus), lay(corpus, lever.change)
+    off, on = lay(corpus, *lever.given), lay(corpus, *lever.given, lever.change)
     first = ORDER.index(lever.stage)
     for stage in ORDER[:first]:
         assert keys(off)[stage] >= keys(on)[stage], f"{lever.lever} moves {stage}, which comes before {lever.stage}"
@@ -71,7 +71,8 @@ def test_equal_keys_are_equal_states_at_every_step(lever, workplace):
     the lever says when it begins, earlier (nothing shared)."""
     corpus, _ = workplace
     last = "average.kind=last"
-    ways = [next(job.trajectory for job in lay(corpus, *c, last).jobs if job.trajectory) for c in ((), (lever.change,))]
+    changes = [(*lever.given, last), (*lever.given, lever.change, last)]
+    ways = [next(job.trajectory for job in lay(corpus, *c).jobs if job.trajectory) for c in changes]
     states = [list(states_of(way, corpus)) for way in ways]
     shared = 0
     for step, (off, on) in enumerate(zip(*states, strict=False)):

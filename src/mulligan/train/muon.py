@@ -39,8 +39,9 @@ class Muon:
         self.momenta = [torch.stack([torch.zeros_like(p.data) for p in batch.values()]) for batch in self.batches]
 
     @torch.no_grad()
-    def step(self, lr: float, momentum: float) -> None:
-        """Update every matrix from its `.grad`; weight decay is decoupled, W <- W (1 - lr wd), and comes first."""
+    def step(self, lr: float, momentum: float, decay_scale: float = 1.0) -> None:
+        """Update every matrix from its `.grad`; weight decay is decoupled, W <- W (1 - lr wd decay_scale), and comes first."""
+        decay = self.weight_decay * decay_scale
         for batch, buffer in zip(self.batches, self.momenta, strict=True):
             weights = [parameter.data for parameter in batch.values()]
             gradient = torch.stack([_gradient(name, parameter) for name, parameter in batch.items()])
@@ -48,8 +49,8 @@ class Muon:
             update = gradient.add_(buffer, alpha=momentum)
             update = row_normalize(update) if self.row_normalize else update
             update = orthogonalize(update, self.newton_schulz_steps, self.dtype, self.coefficients)
-            if self.weight_decay:
-                torch._foreach_mul_(weights, 1.0 - lr * self.weight_decay)
+            if decay:
+                torch._foreach_mul_(weights, 1.0 - lr * decay)
             rows, cols = weights[0].shape
             torch._foreach_add_(weights, list(update.float().unbind(0)), alpha=-lr * max(1.0, rows / cols) ** 0.5)
 

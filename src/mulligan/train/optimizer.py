@@ -48,12 +48,12 @@ class Optimizer:
         own = self.config.token_weight_decay if group.name == TOKEN else None
         return self.config.adam_weight_decay if own is None else own
 
-    def step(self, moment: Moment, momentum: float) -> None:
-        """Update all parameters at the learning-rate scale of `moment`."""
+    def step(self, moment: Moment, momentum: float, decay_scale: float = 1.0) -> None:
+        """Update all parameters at the learning-rate scale of `moment`; `decay_scale` multiplies Muon's weight decay."""
         for group, base_lr in zip(self.adam.param_groups, self.base_lrs, strict=True):
             group["lr"] = base_lr * moment.lr_scale
         self.adam.step()
-        self.muon.step(self.config.matrix_lr * moment.lr_scale, momentum)
+        self.muon.step(self.config.matrix_lr * moment.lr_scale, momentum, decay_scale)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return every moment and count by name; empty before the first step for Adam."""

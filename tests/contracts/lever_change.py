@@ -65,6 +65,12 @@ CHANGES = [
         'average={kind = "legacy-bf16-swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 1}',
     ),
     LeverChange("lawa", "average", 'average={kind = "lawa", num_snapshots = 2, every_steps = 3}'),
+    LeverChange(
+        "blend",
+        "average",
+        """average={kind = "blend", parts = [{weight = 0.25, average = {kind = "ema", decay = 0.7}}, """
+        """{weight = 0.75, average = {kind = "lawa", num_snapshots = 2, every_steps = 3}}]}""",
+    ),
     LeverChange("bits", "quantize", "grid.families.0.format.bits=4"),
     LeverChange("percentile", "quantize", 'grid.families.0.format.scale={kind = "percentile", p = 0.9}'),
     LeverChange("standard-deviations", "quantize", 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'),

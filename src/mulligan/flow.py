@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mulligan.average.config import VERSION as AVERAGE
-from mulligan.average.config import Ema, Last, Observed, SnapshotsFrom, TightSwa
+from mulligan.average.config import Blend, Ema, Last, Lawa, LegacyBf16Swa, Observed, SnapshotsFrom, Swa, TightSwa
 from mulligan.average.tight_swa import as_swa
 from mulligan.core.canonical import Json, digest
 from mulligan.data.config import VERSION as DATA
@@ -21,6 +21,7 @@ from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
 from mulligan.recipe import Recipe
 from mulligan.store.stage_call import OutsideInput, StageCall
+from mulligan.train.config import TrainConfig
 from mulligan.train.schedule import Schedule
 
 
@@ -78,20 +79,26 @@ def _data(recipe: Recipe) -> Job:
 
 
 def _train_and_average(recipe: Recipe, seed: int, data: Job | Outside) -> tuple[dict[str, Job | Outside], list[Job]]:
-    observed = resolved_average(recipe)
-    riding = (observed,) if observed else ()
+    average = resolved_average(recipe)
+    riding = _observed(average)
     trajectory = Trajectory(recipe.train, recipe.model, recipe.grid, riding, data.call, seed)
     train = Job("train", trajectory.state_call(), {"corpus": data}, trajectory=trajectory, wanted=False)
     raw = _average("raw", Last(kind="last"), {"state": train}, trajectory)
-    if observed is None:
+    if not riding:
         return {"raw": raw}, [train, raw]
-    call = trajectory.observe_call(observed)
-    observe = Job("observe", call, {"corpus": data, "state": train}, trajectory=trajectory, wanted=False)
-    averaged = _average("average", observed, {"observation": observe}, trajectory)
-    return {"raw": raw, "averaged": averaged}, [train, observe, raw, averaged]
+    observations: dict[str, Job | Outside] = {}
+    for i, observed in enumerate(riding, start=1):
+        number = f" {i}" if len(riding) > 1 else ""
+        reads = {"corpus": data, "state": train}
+        observations["observation" + number] = Job(
+            "observe" + number, trajectory.observe_call(observed), reads, trajectory=trajectory, wanted=False
+        )
+    averaged = _average("average", average, observations, trajectory)
+    jobs = [job for job in observations.values() if isinstance(job, Job)]
+    return {"raw": raw, "averaged": averaged}, [train, *jobs, raw, averaged]
 
 
-def _average(name: str, config: Last | Observed, sources: dict[str, Job | Outside], trajectory: Trajectory) -> Job:
+def _average(name: str, config: Last | Observed | Blend, sources: dict[str, Job | Outside], trajectory: Trajectory) -> Job:
     call = StageCall("average", AVERAGE, config.canonical(), tuple(source.call for source in sources.values()))
     return Job(name, call, sources, config, trajectory=trajectory)
 
@@ -124,22 +131,41 @@ def evaluate_call(
     return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, (weights, corpus))
 
 
-def resolved_average(recipe: Recipe) -> Observed | None:
-    """Return what an observer must record, its trigger resolved to a step where the budget counts steps.
+def resolved_average(recipe: Recipe) -> Last | Observed | Blend:
+    """Return the average with its triggers resolved to steps where the budget counts steps, and tight SWA as SWA.
 
-    ValueError when no snapshot would enter it: better said before the training than after.
+    ValueError when no snapshot would enter it, or when a blend holds one average twice: better said before the training.
     """
-    average = as_swa(recipe.average) if isinstance(recipe.average, TightSwa) else recipe.average
+    average = recipe.average
     if isinstance(average, Last):
-        return None
+        return average
+    if not isinstance(average, Blend):
+        return _resolved(average, recipe.train)
+    found = [_resolved(part.average, recipe.train) for part in average.parts]
+    twice = [part.average.canonical() for i, part in enumerate(average.parts) if found[i] in found[:i]]
+    if twice:
+        raise ValueError(f"The blend holds {twice[0]} twice, perhaps by another name. Give each average once, with one weight.")
+    parts = [part.replace(average=one) for part, one in zip(average.parts, found, strict=True)]
+    return average.replace(parts=tuple(parts))
+
+
+def _observed(average: Last | Observed | Blend) -> tuple[Observed, ...]:
+    """Return what observers must record for a resolved average: nothing for the last weights, every part for a blend."""
+    if isinstance(average, Blend):
+        return tuple(part.average for part in average.parts if not isinstance(part.average, TightSwa))
+    return () if isinstance(average, Last) else (average,)
+
+
+def _resolved(given: Ema | Swa | TightSwa | Lawa | LegacyBf16Swa, train: TrainConfig) -> Observed:
+    average = as_swa(given) if isinstance(given, TightSwa) else given
     if isinstance(average, SnapshotsFrom):
-        average = average.replace(start=Schedule(recipe.train).resolve(average.start))
-    num_steps = recipe.train.num_steps
+        average = average.replace(start=Schedule(train).resolve(average.start))
+    num_steps = train.num_steps
     if num_steps is not None and not isinstance(average, Ema):
         first = average.start.step if isinstance(average, SnapshotsFrom) and isinstance(average.start, AtStep) else 1
         if num_steps // average.every_steps * average.every_steps < first:
             raise ValueError(
-                f"The average {recipe.average.canonical()} holds no snapshot: no multiple of {average.every_steps} is among "
+                f"The average {given.canonical()} holds no snapshot: no multiple of {average.every_steps} is among "
                 f"steps {first} to {num_steps}. Give a smaller every_steps or a trigger that fires earlier."
             )
     return average

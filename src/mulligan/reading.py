@@ -65,8 +65,10 @@ def _average(road: Road, store: Store) -> dict[str, Any] | None:
 
 def _replay(road: Road, store: Store) -> bool | None:
     """Return whether the training replayed for a late average met the stored state; None when nothing was replayed."""
-    observed = [job.call for job in road.jobs if job.call.stage == "observe" and store.has(job.call)]
-    return store.open(observed[0]).manifest["provenance"].get("replay_reproduced_the_state") if observed else None
+    observed = [store.open(job.call) for job in road.jobs if job.call.stage == "observe" and store.has(job.call)]
+    stamps = [entry.manifest["provenance"].get("replay_reproduced_the_state") for entry in observed]
+    replayed = [stamp for stamp in stamps if stamp is not None]
+    return all(replayed) if replayed else None
 
 
 def check_budget(artifact: Mapping[str, Any]) -> None:

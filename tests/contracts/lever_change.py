@@ -8,7 +8,7 @@ class LeverChange:
     """`change` is a `--set` of the toy recipe; `stage` the first stage whose key and value it may move.
 
     `begins`: for a lever that acts in a part of the 12 toy steps, the step up to which it shares the run without it.
-    `given`: changes that the run without it has too.
+    `given`: for a lever that needs another one, what both runs have.
     """
 
     lever: str
@@ -69,8 +69,18 @@ CHANGES = [
     LeverChange("qk_gain_init", "train", "model.qk_gain_init=4.0"),
     LeverChange("muon", "train", "train.optimizer.matrix_lr=0.01"),
     LeverChange("muon weight decay", "train", "train.optimizer.muon_weight_decay=0.1"),
+    LeverChange(
+        "weight_decay_taper",
+        "train",
+        'train.optimizer.muon_weight_decay_taper={kind = "linear", from_fraction = 0.5, to = 0.25}',
+        begins=7,
+        given=("train.optimizer.muon_weight_decay=0.1",),
+    ),
     LeverChange("adam weight decay", "train", "train.optimizer.adam_weight_decay=0.1"),
+    LeverChange("token weight decay", "train", "train.optimizer.token_weight_decay=0.1"),
     LeverChange("newton_schulz_steps", "train", "train.optimizer.newton_schulz_steps=3"),
+    LeverChange("polar express", "train", "train.optimizer.newton_schulz_coefficients=polar-express"),
+    LeverChange("row_normalize", "train", "train.optimizer.row_normalize=true"),
     LeverChange("momentum warm-up", "train", "train.optimizer.momentum_warmup_steps=6"),
     LeverChange("warmdown", "train", 'train.warmdown={kind = "fraction", fraction = 0.9, floor = 0.1}'),
     LeverChange("shorter warmdown", "train", "train.warmdown.steps=3", begins=7),
@@ -97,6 +107,12 @@ CHANGES = [
         'average={kind = "legacy-bf16-swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 1}',
     ),
     LeverChange("lawa", "average", 'average={kind = "lawa", num_snapshots = 2, every_steps = 3}'),
+    LeverChange(
+        "blend",
+        "average",
+        """average={kind = "blend", parts = [{weight = 0.25, average = {kind = "ema", decay = 0.7}}, """
+        """{weight = 0.75, average = {kind = "lawa", num_snapshots = 2, every_steps = 3}}]}""",
+    ),
     LeverChange("bits", "quantize", "grid.families.0.format.bits=4"),
     LeverChange("percentile", "quantize", 'grid.families.0.format.scale={kind = "percentile", p = 0.9}'),
     LeverChange("standard-deviations", "quantize", 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'),

@@ -71,8 +71,8 @@ def test_equal_keys_are_equal_states_at_every_step(lever, workplace):
     the lever says when it begins, earlier (nothing shared)."""
     corpus, _ = workplace
     last = "average.kind=last"
-    changed = [[*lever.given, last], [*lever.given, lever.change, last]]
-    ways = [next(job.trajectory for job in lay(corpus, *changes).jobs if job.trajectory) for changes in changed]
+    changes = [(*lever.given, last), (*lever.given, lever.change, last)]
+    ways = [next(job.trajectory for job in lay(corpus, *c).jobs if job.trajectory) for c in changes]
     states = [list(states_of(way, corpus)) for way in ways]
     shared = 0
     for step, (off, on) in enumerate(zip(*states, strict=False)):

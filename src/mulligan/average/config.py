@@ -1,8 +1,9 @@
 """Configs of the average stage, torch-free: which snapshots of one training, with which coefficients."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig
 from mulligan.numerics.trigger import Trigger
@@ -58,5 +59,26 @@ class Lawa(FrozenConfig):
     every_steps: int = Field(ge=1)
 
 
-AverageConfig = Annotated[Last | Ema | Swa | TightSwa | Lawa | LegacyBf16Swa, Field(discriminator="kind")]
+class BlendPart(FrozenConfig):
+    """One average of a blend, and its weight in the sum."""
+
+    weight: float = Field(gt=0, lt=1)
+    average: Annotated[Ema | Swa | TightSwa | Lawa, Field(discriminator="kind")]
+
+
+class Blend(FrozenConfig):
+    """Weighted mean of two or more different averages of one training; the weights sum to 1."""
+
+    kind: Literal["blend"]
+    parts: tuple[BlendPart, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _weights_sum_to_one(self) -> "Blend":
+        total = math.fsum(part.weight for part in self.parts)
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"the weights of its parts sum to {total:.6g}; give weights that sum to 1")
+        return self
+
+
+AverageConfig = Annotated[Last | Ema | Swa | TightSwa | Lawa | LegacyBf16Swa | Blend, Field(discriminator="kind")]
 Observed = Ema | Swa | Lawa | LegacyBf16Swa

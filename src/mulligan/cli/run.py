@@ -106,6 +106,8 @@ def _print(result: dict[str, Any]) -> None:
 
 
 def _average(record: dict[str, Any]) -> str:
+    if "parts" in record:
+        return " + ".join(f"{part['weight']:g} x {part['kind']} ({_average(part)})" for part in record["parts"])
     if record["kind"] == "last" or "num_snapshots" not in record:
         return "no average"
     wrong = f" - WRONG ON PURPOSE ({record['wrong']})" if "wrong" in record else ""

@@ -43,18 +43,23 @@ def _make_data(job: Job, store: Store, execution: Execution) -> Callable[[Path],
 
 
 def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
-    from mulligan.average.config import Observed
+    from mulligan.average.blend import blend
+    from mulligan.average.config import Blend, Observed
     from mulligan.average.last import last
     from mulligan.average.stage import average
     from mulligan.values.observer import Observation
     from mulligan.values.train_state import TrainState
 
     assert job.trajectory is not None
-    if "observation" not in job.sources:
+    if "state" in job.sources:
         return last(TrainState.load(folder_of(job.sources["state"], store))).save
-    assert isinstance(job.config, Observed)
-    observation = Observation.load(folder_of(job.sources["observation"], store))
-    return average(job.config, observation, job.trajectory.model.canonical()).save
+    configs = [part.average for part in job.config.parts] if isinstance(job.config, Blend) else [job.config]
+    averages = []
+    for config, source in zip(configs, job.sources.values(), strict=True):
+        assert isinstance(config, Observed)
+        observation = Observation.load(folder_of(source, store))
+        averages.append(average(config, observation, job.trajectory.model.canonical()))
+    return (blend(job.config, averages) if isinstance(job.config, Blend) else averages[0]).save
 
 
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

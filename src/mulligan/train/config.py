@@ -13,6 +13,9 @@ from mulligan.numerics.trigger import Trigger
 
 VERSION = 1
 
+POLAR_EXPRESS_STEPS = 5
+"""Newton-Schulz steps that the Polar Express coefficients are made for."""
+
 
 class StepsBudget(FrozenConfig):
     """Train for `steps` optimizer steps."""
@@ -80,8 +83,28 @@ class SequentialLoader(FrozenConfig):
     start: Literal["seeded", "fixed"]
 
 
+class NoTaper(FrozenConfig):
+    """Muon's weight decay stays as it is."""
+
+    kind: Literal["off"]
+
+
+class LinearTaper(FrozenConfig):
+    """Muon's weight decay times 1 until `from_fraction` of the budget, then linear to times `to` at its end."""
+
+    kind: Literal["linear"]
+    from_fraction: float = Field(ge=0, lt=1)
+    to: float = Field(ge=0, lt=1)
+
+
+WeightDecayTaper = Annotated[NoTaper | LinearTaper, Field(discriminator="kind")]
+
+
 class MuonAdam(FrozenConfig):
-    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless."""
+    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless.
+
+    Weight decays are decoupled, W <- W (1 - lr wd). `token_weight_decay` is the token tables' own; None: `adam_weight_decay`.
+    """
 
     kind: Literal["muon-adam"]
     matrix_lr: float = Field(default=0.04, gt=0)
@@ -95,8 +118,30 @@ class MuonAdam(FrozenConfig):
     momentum_start: float = Field(default=0.85, ge=0, lt=1)
     momentum_warmup_steps: int = Field(default=500, ge=0)
     newton_schulz_steps: int = Field(default=5, ge=1)
+    newton_schulz_coefficients: Literal["quintic", "polar-express"] = lever_field("quintic", off="quintic")
+    row_normalize: bool = lever_field(False, off=False)
     muon_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
+    muon_weight_decay_taper: WeightDecayTaper = lever_field(NoTaper(kind="off"), off={"kind": "off"})
     adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
+    token_weight_decay: float | None = lever_field(None, off=None, ge=0)
+
+    @model_validator(mode="after")
+    def _steps_fit_the_coefficients(self) -> "MuonAdam":
+        if self.newton_schulz_coefficients == "polar-express" and self.newton_schulz_steps != POLAR_EXPRESS_STEPS:
+            raise ValueError(
+                f"newton_schulz_steps = {self.newton_schulz_steps}, and newton_schulz_coefficients = 'polar-express' has one "
+                f"triple for each of {POLAR_EXPRESS_STEPS} steps; give {POLAR_EXPRESS_STEPS}, or the 'quintic' coefficients"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _taper_has_a_decay(self) -> "MuonAdam":
+        if isinstance(self.muon_weight_decay_taper, LinearTaper) and not self.muon_weight_decay:
+            raise ValueError(
+                "muon_weight_decay_taper is given and muon_weight_decay is 0, so there is nothing to taper; "
+                'give a muon_weight_decay, such as 0.085, or the taper {kind = "off"}'
+            )
+        return self
 
 
 class NoFakeQuantization(FrozenConfig):

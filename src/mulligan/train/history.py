@@ -9,11 +9,12 @@ from itertools import pairwise
 
 from mulligan.core.canonical import Json
 from mulligan.numerics.config import GridConfig
-from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
+from mulligan.train.config import LinearTaper, ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
 
 TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize", "recurrence_start"}
 MOMENTUM = ("momentum", "momentum_start", "momentum_warmup_steps")
+TAPER = "muon_weight_decay_taper"
 
 
 class History:
@@ -22,7 +23,7 @@ class History:
     def __init__(self, config: TrainConfig, grid: GridConfig) -> None:
         self.config, self.grid = config, grid
         schedule = Schedule(config)
-        self.warmdown = schedule.warmdown
+        self.warmdown, self.taper = schedule.warmdown, schedule.taper
         fake = config.fake_quantize
         self.fake_from: int | None = None
         if isinstance(fake, ParameterSwap) and config.num_steps is not None:
@@ -36,13 +37,14 @@ class History:
         data = {name: value for name, value in self.config.canonical().items() if name not in TIME_DEPENDENT}
         optimizer = data["optimizer"]
         assert isinstance(optimizer, dict)
-        data["optimizer"] = {name: value for name, value in optimizer.items() if name not in MOMENTUM}
+        data["optimizer"] = {name: value for name, value in optimizer.items() if name not in (*MOMENTUM, TAPER)}
         return data
 
     def until_step(self, stop: int) -> list[Json]:
         """Return the stretches that cover steps [0, stop) of a budget in steps or tokens."""
         edges = [self.config.optimizer.momentum_warmup_steps]
         edges += [self.warmdown.first_step] if self.warmdown else []
+        edges += [self.taper.first_step] if self.taper else []
         edges += [self.fake_from] if self.fake_from is not None else []
         edges += [self.loops_from]
         cuts = sorted({0, stop, *(edge for edge in edges if 0 < edge < stop)})
@@ -67,6 +69,8 @@ class History:
             acting["recurrence_start"] = self.config.recurrence_start.canonical()
         if isinstance(self.config.fake_quantize, ParameterSwap):
             acting["fake_quantize"] = {**self.config.fake_quantize.canonical(), "grid": self.grid.canonical()}
+        if isinstance(self.config.optimizer.muon_weight_decay_taper, LinearTaper):
+            acting[TAPER] = self.config.optimizer.muon_weight_decay_taper.canonical()
         return [["seconds", stop, acting]]
 
     def acting(self, step: int) -> dict[str, Json]:
@@ -75,6 +79,8 @@ class History:
         acting = dict(self.momentum) if warming_up else {"momentum": self.momentum["momentum"]}
         if self.warmdown is not None and step >= self.warmdown.first_step:
             acting["warmdown"] = self.warmdown.canonical()
+        if self.taper is not None and step >= self.taper.first_step:
+            acting[TAPER] = self.taper.canonical()
         if self.fake_from is not None and step >= self.fake_from:
             acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
         if step < self.loops_from:

@@ -21,15 +21,19 @@ class Optimizer:
             weight_decay=config.muon_weight_decay,
             newton_schulz_steps=config.newton_schulz_steps,
             dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+            coefficients=config.newton_schulz_coefficients,
+            row_normalize=config.row_normalize,
         )
         self.adam_groups = [group for group in groups if group.name != MATRIX]
         self.base_lrs = [self._base_lr(group) for group in self.adam_groups]
         self.adam = torch.optim.AdamW(
-            [{"params": list(group.parameters.values())} for group in self.adam_groups],
+            [
+                {"params": list(group.parameters.values()), "weight_decay": self._weight_decay(group)}
+                for group in self.adam_groups
+            ],
             lr=0.0,
             betas=(config.beta1, config.beta2),
             eps=config.eps,
-            weight_decay=config.adam_weight_decay,
             fused=True,
         )
 
@@ -40,12 +44,16 @@ class Optimizer:
             raise ValueError("train.optimizer.head_lr is not given, and the embedding is untied. Give one, such as 0.008.")
         return lr
 
-    def step(self, moment: Moment, momentum: float) -> None:
-        """Update all parameters at the learning-rate scale of `moment`."""
+    def _weight_decay(self, group: ParameterGroup) -> float:
+        own = self.config.token_weight_decay if group.name == TOKEN else None
+        return self.config.adam_weight_decay if own is None else own
+
+    def step(self, moment: Moment, momentum: float, decay_scale: float = 1.0) -> None:
+        """Update all parameters at the learning-rate scale of `moment`; `decay_scale` multiplies Muon's weight decay."""
         for group, base_lr in zip(self.adam.param_groups, self.base_lrs, strict=True):
             group["lr"] = base_lr * moment.lr_scale
         self.adam.step()
-        self.muon.step(self.config.matrix_lr * moment.lr_scale, momentum)
+        self.muon.step(self.config.matrix_lr * moment.lr_scale, momentum, decay_scale)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return every moment and count by name; empty before the first step for Adam."""

@@ -6,6 +6,15 @@ from torch import nn
 
 MATRIX, TOKEN, HEAD, SCALAR = "matrix", "token", "head", "scalar"
 
+TABLES = ("tok_emb.weight", "bigram.embed.weight", "ve_shared.embed.weight")
+"""Rows looked up by token, or by a hash of tokens."""
+
+PROJECTIONS = ("bigram.proj.weight", "ve_shared.proj.weight")
+"""Matrices outside the blocks."""
+
+GATES = (".attn.attn_gate_proj.weight",)
+"""Two-dimensional weights of blocks that are no matrices to orthogonalise: one number per head out of a few channels."""
+
 
 @dataclass(frozen=True)
 class ParameterGroup:
@@ -16,14 +25,13 @@ class ParameterGroup:
 
 
 def group_name(name: str, parameter: nn.Parameter) -> str:
-    """Return the group of one parameter: matrices inside blocks to Muon, embeddings, head, and everything else to Adam."""
-    if name == "tok_emb.weight":
+    """Return the group of one parameter: matrices to Muon, token tables, head, and everything else (gates, gains) to Adam."""
+    if name in TABLES:
         return TOKEN
     if name == "lm_head.weight":
         return HEAD
-    if name.startswith("blocks.") and parameter.ndim == 2 and name.endswith(".weight"):
-        return MATRIX
-    return SCALAR
+    in_block = name.startswith("blocks.") and name.endswith(".weight") and not name.endswith(GATES)
+    return MATRIX if parameter.ndim == 2 and (in_block or name in PROJECTIONS) else SCALAR
 
 
 def split_parameters(model: nn.Module) -> list[ParameterGroup]:

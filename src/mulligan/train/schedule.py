@@ -18,6 +18,7 @@ from mulligan.train.config import (
     WarmdownSteps,
     WarmdownTokens,
 )
+from mulligan.train.weight_decay_taper import resolve_taper
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Schedule:
         self.config = config
         self.num_steps = config.num_steps
         self.warmdown = _resolve(config)
+        self.taper = resolve_taper(config)
 
     def lr_scale(self, step: int, elapsed_seconds: float = 0.0) -> float:
         """Return the learning-rate multiplier of step number `step`; `elapsed_seconds` is read by budgets in seconds."""
@@ -91,6 +93,12 @@ class Schedule:
             return optimizer.momentum
         share = step / optimizer.momentum_warmup_steps
         return (1 - share) * optimizer.momentum_start + share * optimizer.momentum
+
+    def decay_scale(self, moment: Moment) -> float:
+        """Return the multiplier of Muon's weight decay for the step that trains at `moment`."""
+        if self.taper is None:
+            return 1.0
+        return self.taper.scale(moment.fraction if self.num_steps is None else moment.step)
 
     def resolve(self, trigger: Trigger) -> Trigger:
         """Return `trigger` as the number of steps done when it fires; itself when the budget is in seconds.

@@ -121,7 +121,7 @@ class Trainer:
         with self._rounded(moment):
             loss = self._gradients()
         norm = self._clip()
-        self.optimizer.step(moment, momentum)
+        self.optimizer.step(moment, momentum, self.schedule.decay_scale(moment))
         self.model.zero_grad(set_to_none=True)
         self.step += 1
         for name, value in zip(METRICS, (loss, moment.lr_scale, momentum, norm), strict=True):

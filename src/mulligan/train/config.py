@@ -122,11 +122,15 @@ FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator
 
 
 class TrainConfig(FrozenConfig):
-    """How the weights are trained: `batch_tokens` per optimizer step, in `accumulation_steps` equal parts."""
+    """How the weights are trained: `batch_tokens` per optimizer step, in `accumulation_steps` equal parts.
+
+    `data_seed` draws the data order alone; without one, the run's seed draws it, and initialisation too.
+    """
 
     budget: Budget
     warmdown: Warmdown
     loader: Loader
+    data_seed: int | None = lever_field(None, off=None, ge=0)
     optimizer: Optimizer
     seq_len: int = Field(ge=1)
     batch_tokens: int = Field(ge=1)
@@ -147,6 +151,15 @@ class TrainConfig(FrozenConfig):
             raise ValueError(
                 f"warmdown.kind = 'seconds' needs budget.kind = 'seconds', and budget.kind is {self.budget.kind!r}; "
                 "give the warmdown in steps, tokens or as a fraction"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _data_seed_is_read(self) -> "TrainConfig":
+        if self.data_seed is not None and isinstance(self.loader, SequentialLoader) and self.loader.start == "fixed":
+            raise ValueError(
+                f"data_seed = {self.data_seed} draws nothing, because loader.start is 'fixed'; remove it, or give "
+                "loader.start = 'seeded'"
             )
         return self
 

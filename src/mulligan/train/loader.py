@@ -27,7 +27,8 @@ class SequentialBatches:
                 "Prepare more text, or lower train.batch_tokens."
             )
         if config.loader.start == "seeded":
-            self.start = int(random_stream(seed, "data-order").integers(stream.num_tokens))
+            drawn_by = seed if config.data_seed is None else config.data_seed
+            self.start = int(random_stream(drawn_by, "data-order").integers(stream.num_tokens))
 
     def next(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the next (inputs, targets), int64, and move the cursor."""

@@ -53,6 +53,10 @@ class ToyStream:
         self.tokens = np.minimum(rng.geometric(0.15, num_tokens), vocab_size - 1).astype(np.int64)
         self.num_tokens = num_tokens
 
+    def read(self, start: int, stop: int) -> np.ndarray:
+        assert 0 <= start <= stop <= self.num_tokens
+        return self.tokens[start:stop]
+
     def take(self, start: int, count: int) -> np.ndarray:
         return np.take(self.tokens, np.arange(start, start + count), mode="wrap")
 

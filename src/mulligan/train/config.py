@@ -80,6 +80,12 @@ class SequentialLoader(FrozenConfig):
     start: Literal["seeded", "fixed"]
 
 
+class ShuffledLoader(FrozenConfig):
+    """Blocks of `seq_len` tokens from a random phase on, in a random permutation; both are drawn anew for every epoch."""
+
+    kind: Literal["shuffled"]
+
+
 class MuonAdam(FrozenConfig):
     """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless."""
 
@@ -116,7 +122,7 @@ Budget = Annotated[StepsBudget | TokensBudget | SecondsBudget, Field(discriminat
 Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
 ]
-Loader = Annotated[SequentialLoader, Field()]
+Loader = Annotated[SequentialLoader | ShuffledLoader, Field(discriminator="kind")]
 Optimizer = Annotated[MuonAdam, Field()]
 FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]
 

@@ -19,7 +19,7 @@ from mulligan.model.gpt import GPT
 from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import Moment
 from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
-from mulligan.train.loader import SequentialBatches
+from mulligan.train.loader import make_batches
 from mulligan.train.optimizer import Optimizer
 from mulligan.train.parameter_swap import Swap
 from mulligan.train.schedule import Schedule
@@ -60,7 +60,7 @@ class Trainer:
                 raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
             self.swap = Swap(self.weights, grid)
         self._swapping = False
-        self.batches = SequentialBatches(config, stream, seed)
+        self.batches = make_batches(config, stream, seed)
         self.step = 0
         self.elapsed_seconds = 0.0
         self._clock_zero = 0.0

@@ -44,10 +44,11 @@ class TokenStream:
         if not 0 <= start <= stop <= self.num_tokens:
             raise ValueError(f"Tokens [{start}, {stop}) are not within the stream's {self.num_tokens}.")
         parts = []
-        for end, shard in zip(self.ends, self.shards, strict=True):
-            begin = int(end) - len(shard)
-            if start < end and stop > begin:
-                parts.append(shard[max(start - begin, 0) : stop - begin])
+        i = int(np.searchsorted(self.ends, start, side="right"))  # a loader reads many short rows from many shards
+        while start < stop:
+            begin = int(self.ends[i]) - len(self.shards[i])
+            parts.append(self.shards[i][start - begin : stop - begin])
+            start, i = int(self.ends[i]), i + 1
         return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
     def take(self, start: int, count: int) -> IntArray:

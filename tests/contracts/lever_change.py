@@ -44,6 +44,7 @@ CHANGES = [
     ),
     LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
     LeverChange("shuffled", "train", 'train.loader={kind = "shuffled"}'),
+    LeverChange("document_packing", "train", 'train.loader={kind = "document-packing"}'),
     LeverChange("data_seed", "train", "train.data_seed=7"),
     LeverChange("ema", "average", 'average={kind = "ema", decay = 0.7}'),
     LeverChange("swa", "average", 'average={kind = "swa", start = {kind = "at-fraction", value = 0.3}, every_steps = 3}'),

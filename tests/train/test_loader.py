@@ -56,6 +56,7 @@ def test_the_data_order_is_recorded():
 
 
 SHUFFLED = {"kind": "shuffled"}
+PACKING = {"kind": "document-packing"}
 
 
 def row_starts(run, count):
@@ -129,7 +130,7 @@ def test_a_stream_without_a_batch_of_blocks_is_refused(num_tokens):
     assert len(row_starts(loader(numbered(32), loader=SHUFFLED, batch_tokens=24), 2)) == 6
 
 
-@pytest.mark.parametrize("loader", [SHUFFLED], ids=lambda loader: loader["kind"])
+@pytest.mark.parametrize("loader", [SHUFFLED, PACKING], ids=lambda loader: loader["kind"])
 @pytest.mark.parametrize("cut", [0, 3, 5, 8])
 def test_a_training_is_cut_and_resumed_bit_for_bit(loader, cut, tmp_path):
     """The toy epoch is 61 rows, two a step; 40 steps pass its end."""

@@ -86,6 +86,12 @@ class ShuffledLoader(FrozenConfig):
     kind: Literal["shuffled"]
 
 
+class DocumentPackingLoader(FrozenConfig):
+    """Whole documents in a random order, drawn anew for every epoch; a row begins where a document or a cut of it does."""
+
+    kind: Literal["document-packing"]
+
+
 class MuonAdam(FrozenConfig):
     """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless."""
 
@@ -122,7 +128,7 @@ Budget = Annotated[StepsBudget | TokensBudget | SecondsBudget, Field(discriminat
 Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
 ]
-Loader = Annotated[SequentialLoader | ShuffledLoader, Field(discriminator="kind")]
+Loader = Annotated[SequentialLoader | ShuffledLoader | DocumentPackingLoader, Field(discriminator="kind")]
 Optimizer = Annotated[MuonAdam, Field()]
 FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]
 

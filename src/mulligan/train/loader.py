@@ -3,9 +3,12 @@
 Each part of a step takes `part_tokens + 1` tokens: inputs and targets are one span shifted by one.
 """
 
+from collections.abc import Callable
+
 from mulligan.core.random_stream import random_stream
 from mulligan.train.batch import Batches, too_small
 from mulligan.train.config import SequentialLoader, TrainConfig
+from mulligan.train.document_packing import DocumentPackedBatches
 from mulligan.train.shuffled import ShuffledBatches
 from mulligan.values.byte_table import IntArray
 from mulligan.values.corpus import TokenStream
@@ -27,10 +30,13 @@ class SequentialBatches(Batches):
         return taken
 
 
+KINDS: dict[str, Callable[[TrainConfig, TokenStream, int], Batches]] = {
+    "sequential": SequentialBatches,
+    "shuffled": ShuffledBatches,
+    "document-packing": DocumentPackedBatches,
+}
+
+
 def make_batches(config: TrainConfig, stream: TokenStream, seed: int) -> Batches:
     """Return the loader of `config`; its order is drawn from `train.data_seed`, or from the run's `seed` without one."""
-    kinds: dict[str, type[SequentialBatches] | type[ShuffledBatches]] = {
-        "sequential": SequentialBatches,
-        "shuffled": ShuffledBatches,
-    }
-    return kinds[config.loader.kind](config, stream, seed if config.data_seed is None else config.data_seed)
+    return KINDS[config.loader.kind](config, stream, seed if config.data_seed is None else config.data_seed)

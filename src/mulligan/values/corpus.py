@@ -9,8 +9,9 @@ origin.json                    of a fetched corpus: repository and commit
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,12 +33,20 @@ class Documents:
 
 
 class TokenStream:
-    """A read-only view over memory-mapped uint16 shards, one after the other."""
+    """A read-only view over memory-mapped uint16 shards, one after the other; `documents` is read when asked for."""
 
-    def __init__(self, shards: list[Path]) -> None:
+    def __init__(self, shards: list[Path], documents: Callable[[], Documents] | None = None) -> None:
+        self._read_documents = documents
         self.shards = [np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES) for path in shards]
         self.ends = np.cumsum([len(shard) for shard in self.shards], dtype=np.int64)
         self.num_tokens = int(self.ends[-1])
+
+    @cached_property
+    def documents(self) -> Documents:
+        """Where the documents of the stream lie; ValueError for shards that belong to no corpus."""
+        if self._read_documents is None:
+            raise ValueError("Nothing says where documents begin in these shards. Read them with Corpus.tokens.")
+        return self._read_documents()
 
     def read(self, start: int, stop: int) -> IntArray:
         """Return tokens [start, stop) as int64; 0 <= start <= stop <= num_tokens."""
@@ -123,7 +132,7 @@ class Corpus:
     def tokens(self, split: Split) -> TokenStream:
         """Return the token stream of a split."""
         described = self._split(split)["shards"]
-        stream = TokenStream([self.folder / shard["file"] for shard in described])
+        stream = TokenStream([self.folder / shard["file"] for shard in described], partial(self.documents, split))
         for mapped, shard in zip(stream.shards, described, strict=True):
             if len(mapped) != shard["tokens"]:
                 raise ValueError(

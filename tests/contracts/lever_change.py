@@ -43,6 +43,12 @@ CHANGES = [
         begins=9,
     ),
     LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
+    LeverChange(
+        "batch_ramp",
+        "train",
+        'train.batch_ramp={kind = "linear", start_tokens = 8, num_sizes = 1, until = {kind = "at-step", step = 4}}',
+        begins=0,
+    ),
     LeverChange("shuffled", "train", 'train.loader={kind = "shuffled"}'),
     LeverChange("document_packing", "train", 'train.loader={kind = "document-packing"}'),
     LeverChange("data_seed", "train", "train.data_seed=7"),

@@ -22,7 +22,7 @@ from mulligan.study.plan import LaidStudy
 
 Data = Mapping[str, Any]
 
-DATA_ORDER = ("batch_tokens", "seq_len", "accumulation_steps", "loader", "data_seed")
+DATA_ORDER = ("batch_sizes", "seq_len", "accumulation_steps", "loader", "data_seed")
 """The settings of a training that say which tokens a step reads (each part of a step takes a span of its own)."""
 
 

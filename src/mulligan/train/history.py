@@ -12,7 +12,7 @@ from mulligan.numerics.config import GridConfig
 from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
 
-TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize"}
+TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize", "batch_ramp"}
 MOMENTUM = ("momentum", "momentum_start", "momentum_warmup_steps")
 
 
@@ -22,7 +22,7 @@ class History:
     def __init__(self, config: TrainConfig, grid: GridConfig) -> None:
         self.config, self.grid = config, grid
         schedule = Schedule(config)
-        self.warmdown = schedule.warmdown
+        self.warmdown, self.batch_sizes = schedule.warmdown, schedule.batch_sizes
         fake = config.fake_quantize
         self.fake_from: int | None = None
         if isinstance(fake, ParameterSwap) and config.num_steps is not None:
@@ -39,7 +39,7 @@ class History:
 
     def until_step(self, stop: int) -> list[Json]:
         """Return the stretches that cover steps [0, stop) of a budget in steps or tokens."""
-        edges = [self.config.optimizer.momentum_warmup_steps]
+        edges = [self.config.optimizer.momentum_warmup_steps, *self.batch_sizes.starts]
         edges += [self.warmdown.first_step] if self.warmdown else []
         edges += [self.fake_from] if self.fake_from is not None else []
         cuts = sorted({0, stop, *(edge for edge in edges if 0 < edge < stop)})
@@ -72,6 +72,8 @@ class History:
             acting["warmdown"] = self.warmdown.canonical()
         if self.fake_from is not None and step >= self.fake_from:
             acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
+        if self.batch_sizes.at(step) != self.config.batch_tokens:
+            acting["batch_tokens"] = self.batch_sizes.at(step)
         return acting
 
 

@@ -5,7 +5,7 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -28,6 +28,8 @@ from mulligan.values.observer import Observer
 from mulligan.values.train_state import METRICS, TrainState
 
 CHECK_EVERY_STEPS = 10
+COMPILED_GRAPHS = 64
+"""Of one forward function in a process: each network, batch and length of rows that trains there is a graph of its own."""
 
 
 class Trainer:
@@ -51,7 +53,7 @@ class Trainer:
         self.model_config = model
         self.model = GPT(model, seed).to(self.device)
         self.model.train()
-        self.loss = torch.compile(self.model, fullgraph=True, dynamic=False) if execution.compile else self.model
+        self.loss = _compiled(self.model) if execution.compile else self.model
         self.weights = dict(self.model.named_parameters())
         self.optimizer = Optimizer(config.optimizer, self.model, config.precision)
         self.swap: Swap | None = None
@@ -128,9 +130,10 @@ class Trainer:
     def _gradients(self) -> torch.Tensor:
         """Accumulate the gradients of one step; return its mean loss in nats per token, still on the device."""
         parts = self.config.accumulation_steps
+        part_tokens = self.schedule.batch_sizes.at(self.step) // parts
         total = torch.zeros((), device=self.device)
         for _ in range(parts):
-            inputs, targets = self.batches.next(self.device)
+            inputs, targets = self.batches.next(self.device, part_tokens)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 loss = self.loss(inputs, targets).mean() / parts
             loss.backward()
@@ -213,3 +216,10 @@ class Trainer:
         self._synchronize()
         self.load(kept)
         self.observers = observers
+
+
+def _compiled(model: GPT) -> Callable[..., torch.Tensor]:
+    """Return the network compiled for fixed shapes. Dynamo's own limit, 8 graphs a process, would end a study's ninth arm."""
+    torch._dynamo.config.recompile_limit = COMPILED_GRAPHS
+    compiled: Callable[..., torch.Tensor] = torch.compile(model, fullgraph=True, dynamic=False)
+    return compiled

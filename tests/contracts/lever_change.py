@@ -49,6 +49,12 @@ CHANGES = [
         'train.batch_ramp={kind = "linear", start_tokens = 8, num_sizes = 1, until = {kind = "at-step", step = 4}}',
         begins=0,
     ),
+    LeverChange(
+        "sequence_curriculum",
+        "train",
+        'train.sequence_curriculum={kind = "shorter-first", seq_len = 4, until = {kind = "at-step", step = 4}}',
+        begins=0,
+    ),
     LeverChange("shuffled", "train", 'train.loader={kind = "shuffled"}'),
     LeverChange("document_packing", "train", 'train.loader={kind = "document-packing"}'),
     LeverChange("data_seed", "train", "train.data_seed=7"),

@@ -135,6 +135,15 @@ def test_states_are_keyed_by_the_sizes_that_were_read():
     assert History(ramped(), GRID).static() == History(ramped(batch_ramp={"kind": "off"}), GRID).static()
 
 
+def test_ramps_that_end_apart_share_their_states_until_then():
+    runs = [trainer(ramped(batch_ramp=ramp(until, num_sizes=1))) for until in (4, 7)]
+    for step, equal in ((4, True), (5, False)):
+        for run in runs:
+            run.advance(until_step=step)
+        early, late = (run.weights["tok_emb.weight"] for run in runs)
+        assert torch.equal(early, late) is equal
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [

@@ -22,8 +22,8 @@ from mulligan.study.plan import LaidStudy
 
 Data = Mapping[str, Any]
 
-DATA_ORDER = ("batch_sizes", "seq_len", "accumulation_steps", "loader", "data_seed")
-"""The settings of a training that say which tokens a step reads (each part of a step takes a span of its own)."""
+DATA_ORDER = ("batch_sizes", "seq_len", "sequence_curriculum", "accumulation_steps", "loader", "data_seed")
+"""Settings that say which tokens a step reads, and in which rows (a part of a step is a span of its own)."""
 
 
 def study_page(result: Data, laid: LaidStudy, store: Store) -> str:

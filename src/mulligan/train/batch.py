@@ -27,15 +27,18 @@ class Batches(ABC):
     def _take(self, count: int) -> IntArray:
         """Return the next `count` inputs, and one token after each span of them (..., span + 1); move the cursor."""
 
-    def next(self, device: torch.device, num_tokens: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def next(
+        self, device: torch.device, num_tokens: int | None = None, seq_len: int | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the next (inputs, targets), both (rows, seq_len) int64, and move the cursor.
 
-        `num_tokens`: the inputs of this part, a multiple of seq_len; without it, those of a part of the whole batch.
+        `num_tokens`: the inputs of this part, a multiple of the config's seq_len; `seq_len`: divides it, and cuts rows into
+        shorter ones. Without them, a part of the whole batch in whole rows.
         """
-        tokens = torch.from_numpy(self._take(num_tokens or self.part_tokens))
+        tokens, seq_len = torch.from_numpy(self._take(num_tokens or self.part_tokens)), seq_len or self.seq_len
         if device.type == "cuda":
             tokens = tokens.pin_memory().to(device, non_blocking=True)
-        return tokens[..., :-1].reshape(-1, self.seq_len), tokens[..., 1:].reshape(-1, self.seq_len)
+        return tokens[..., :-1].reshape(-1, seq_len), tokens[..., 1:].reshape(-1, seq_len)
 
 
 def too_small(num_tokens: int, needed: int) -> ValueError:

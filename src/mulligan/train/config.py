@@ -141,6 +141,20 @@ class LinearBatchRamp(FrozenConfig):
     until: Annotated[AtFraction | AtStep, Field(discriminator="kind")]
 
 
+class NoSequenceCurriculum(FrozenConfig):
+    """Every row is as long as `train.seq_len`."""
+
+    kind: Literal["off"]
+
+
+class ShorterFirst(FrozenConfig):
+    """Rows of `seq_len` tokens, which divides `train.seq_len`, until `until` fires."""
+
+    kind: Literal["shorter-first"]
+    seq_len: int = Field(ge=1)
+    until: Trigger
+
+
 Budget = Annotated[StepsBudget | TokensBudget | SecondsBudget, Field(discriminator="kind")]
 Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
@@ -148,6 +162,7 @@ Warmdown = Annotated[
 Loader = Annotated[SequentialLoader | ShuffledLoader | DocumentPackingLoader, Field(discriminator="kind")]
 Optimizer = Annotated[MuonAdam, Field()]
 BatchRamp = Annotated[NoBatchRamp | LinearBatchRamp, Field(discriminator="kind")]
+SequenceCurriculum = Annotated[NoSequenceCurriculum | ShorterFirst, Field(discriminator="kind")]
 FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]
 
 
@@ -163,6 +178,7 @@ class TrainConfig(FrozenConfig):
     data_seed: int | None = lever_field(None, off=None, ge=0)
     optimizer: Optimizer
     seq_len: int = Field(ge=1)
+    sequence_curriculum: SequenceCurriculum = lever_field(NoSequenceCurriculum(kind="off"), off={"kind": "off"})
     batch_tokens: int = Field(ge=1)
     batch_ramp: BatchRamp = lever_field(NoBatchRamp(kind="off"), off={"kind": "off"})
     accumulation_steps: int = lever_field(1, off=1, ge=1)
@@ -212,6 +228,23 @@ class TrainConfig(FrozenConfig):
             raise ValueError(
                 f"batch_ramp has {ramp.num_sizes} sizes and ends at step {end} of {num_steps}; give an `until` of at least "
                 "one step a size that comes before the last step"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_are_cut_evenly(self) -> Self:
+        curriculum = self.sequence_curriculum
+        if isinstance(curriculum, NoSequenceCurriculum):
+            return self
+        if isinstance(self.budget, SecondsBudget):
+            raise ValueError(
+                "sequence_curriculum needs a budget in steps or tokens, and budget.kind is 'seconds'; give one of these"
+            )
+        if curriculum.seq_len == self.seq_len or self.seq_len % curriculum.seq_len:
+            shorter = [length for length in range(1, self.seq_len) if self.seq_len % length == 0]
+            raise ValueError(
+                f"sequence_curriculum.seq_len = {curriculum.seq_len} does not cut rows of seq_len = {self.seq_len} into equal, "
+                f"shorter ones; give one of {shorter}"
             )
         return self
 

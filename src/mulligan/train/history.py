@@ -11,8 +11,9 @@ from mulligan.core.canonical import Json
 from mulligan.numerics.config import GridConfig
 from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
+from mulligan.train.sequence_curriculum import row_lengths
 
-TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize", "batch_ramp"}
+TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize", "batch_ramp", "sequence_curriculum"}
 MOMENTUM = ("momentum", "momentum_start", "momentum_warmup_steps")
 
 
@@ -23,6 +24,7 @@ class History:
         self.config, self.grid = config, grid
         schedule = Schedule(config)
         self.warmdown, self.batch_sizes = schedule.warmdown, schedule.batch_sizes
+        self.row_lengths = row_lengths(config, schedule)
         fake = config.fake_quantize
         self.fake_from: int | None = None
         if isinstance(fake, ParameterSwap) and config.num_steps is not None:
@@ -39,7 +41,7 @@ class History:
 
     def until_step(self, stop: int) -> list[Json]:
         """Return the stretches that cover steps [0, stop) of a budget in steps or tokens."""
-        edges = [self.config.optimizer.momentum_warmup_steps, *self.batch_sizes.starts]
+        edges = [self.config.optimizer.momentum_warmup_steps, *self.batch_sizes.starts, self.row_lengths.full_from]
         edges += [self.warmdown.first_step] if self.warmdown else []
         edges += [self.fake_from] if self.fake_from is not None else []
         cuts = sorted({0, stop, *(edge for edge in edges if 0 < edge < stop)})
@@ -74,6 +76,8 @@ class History:
             acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
         if self.batch_sizes.at(step) != self.config.batch_tokens:
             acting["batch_tokens"] = self.batch_sizes.at(step)
+        if self.row_lengths.at(step) != self.config.seq_len:
+            acting["seq_len"] = self.row_lengths.at(step)
         return acting
 
 

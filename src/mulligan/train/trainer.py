@@ -23,6 +23,7 @@ from mulligan.train.loader import make_batches
 from mulligan.train.optimizer import Optimizer
 from mulligan.train.parameter_swap import Swap
 from mulligan.train.schedule import Schedule
+from mulligan.train.sequence_curriculum import row_lengths
 from mulligan.values.corpus import TokenStream
 from mulligan.values.observer import Observer
 from mulligan.values.train_state import METRICS, TrainState
@@ -50,6 +51,7 @@ class Trainer:
         self.stop = stop
         self.device = torch.device(execution.device)
         self.schedule = Schedule(config)
+        self.row_lengths = row_lengths(config, self.schedule)
         self.model_config = model
         self.model = GPT(model, seed).to(self.device)
         self.model.train()
@@ -131,9 +133,10 @@ class Trainer:
         """Accumulate the gradients of one step; return its mean loss in nats per token, still on the device."""
         parts = self.config.accumulation_steps
         part_tokens = self.schedule.batch_sizes.at(self.step) // parts
+        seq_len = self.row_lengths.at(self.step)
         total = torch.zeros((), device=self.device)
         for _ in range(parts):
-            inputs, targets = self.batches.next(self.device, part_tokens)
+            inputs, targets = self.batches.next(self.device, part_tokens, seq_len)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 loss = self.loss(inputs, targets).mean() / parts
             loss.backward()

@@ -14,7 +14,7 @@ from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
 from mulligan.numerics.config import GridConfig
 from mulligan.train.config import TrainConfig
-from mulligan.values.corpus import Corpus
+from mulligan.values.corpus import Corpus, Documents
 
 
 def steps(count: int) -> dict[str, Any]:
@@ -52,6 +52,17 @@ class ToyStream:
         rng = np.random.default_rng(seed)
         self.tokens = np.minimum(rng.geometric(0.15, num_tokens), vocab_size - 1).astype(np.int64)
         self.num_tokens = num_tokens
+
+    @property
+    def documents(self) -> Documents:
+        """Documents of 1 to 30 tokens, at random."""
+        starts = np.arange(self.num_tokens)[np.random.default_rng(1).random(self.num_tokens) < 0.1]
+        starts = np.union1d([0], starts)
+        return Documents(starts, np.diff(starts, append=self.num_tokens), None)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        assert 0 <= start <= stop <= self.num_tokens
+        return self.tokens[start:stop]
 
     def take(self, start: int, count: int) -> np.ndarray:
         return np.take(self.tokens, np.arange(start, start + count), mode="wrap")

@@ -2,13 +2,17 @@
 
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 
-from mulligan.report.study_page import study_page
+from mulligan.core.config import parse_config
+from mulligan.recipe import Recipe, apply_change
+from mulligan.report.study_page import _is_comparable, study_page
 from mulligan.report.words import MEANINGS
 from mulligan.store.store import Store
 from mulligan.study.result import read_study
+from toy import recipe_data
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -182,3 +186,21 @@ def test_an_arm_that_is_wrong_on_purpose_says_so(finished, result, page):
     result["primary"]["wrong_on_purpose"] = {"qat=off, swa=on": "its sum is kept in bfloat16"}
     text = Page(study_page(result, finished.laid, Store(finished.store.root / "none"))).text
     assert "qat=off, swa=on is wrong on purpose: its sum is kept in bfloat16" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "comparable"),
+    [
+        ("train.optimizer.matrix_lr=0.01", True),
+        ("train.data_seed=7", False),
+        ('train.loader={kind = "shuffled"}', False),
+        ("train.accumulation_steps=2", False),  # the sequential loader skips a token after each part
+        ('train.batch_ramp={kind = "linear", start_tokens = 8, num_sizes = 1, until = {kind = "at-step", step = 4}}', False),
+        ('train.sequence_curriculum={kind = "shorter-first", seq_len = 4, until = {kind = "at-step", step = 4}}', False),
+    ],
+)
+def test_losses_are_subtracted_only_where_arms_read_the_same_rows(change, comparable):
+    changed = recipe_data()
+    apply_change(changed, change)
+    arms = [SimpleNamespace(recipe=parse_config(Recipe, data, "")) for data in (recipe_data(), changed)]
+    assert _is_comparable(SimpleNamespace(arms=arms)) is comparable

@@ -150,6 +150,23 @@ def test_what_is_no_experiment_is_refused(changes, words):
         make_arms(study(**changes))
 
 
+RAMP = {"kind": "linear", "start_tokens": 1024, "num_sizes": 3, "until": {"kind": "at-fraction", "value": 0.2}}
+
+
+def test_arms_of_equal_tokens_may_differ_in_steps():
+    """Under a batch ramp equal tokens are more steps; equal steps are fewer tokens."""
+    factors = {"ramp": {"levels": {"off": {"train.batch_ramp": {"kind": "off"}}, "on": {"train.batch_ramp": RAMP}}}}
+    tokens = {"kind": "tokens", "tokens": 4096 * 100}
+    arms = make_arms(study(factors=factors, budget={"kind": "tokens"}, changes={"train.budget": tokens}))
+    plain, ramped = (arm.recipe.train for arm in arms)
+    assert plain.num_steps == 100 < ramped.num_steps
+    assert 0 <= ramped.batch_sizes.tokens(ramped.num_steps) - 4096 * 100 < 4096
+    in_steps = {"train.budget": {"kind": "steps", "steps": 100}}
+    assert len(make_arms(study(factors=factors, changes=in_steps))) == 2
+    with pytest.raises(ValueError, match=r"all arms train for as many tokens, and they do not: 409,600: ramp=off"):
+        make_arms(study(factors=factors, budget={"kind": "tokens"}, changes=in_steps))
+
+
 def test_a_scale_overrides_the_study(tmp_path):
     (tmp_path / "s.toml").write_text(
         """

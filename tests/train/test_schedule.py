@@ -48,6 +48,39 @@ def test_the_wallclock_warmdown_reproduces_the_check_of_the_levers():
     assert scale[0] == 1.0
 
 
+@pytest.mark.parametrize("warmdown", [steps(20_000), {"kind": "tokens", "tokens": 16 * 20_000}], ids=lambda w: w["kind"])
+def test_a_wallclock_warmdown_longer_than_the_run_decays_from_the_first_timed_step_on(warmdown):
+    """600 s at 48 ms a step are 12,500 steps: 12,499 / 20,000 when one is done, 0 at the end; nothing is timed at step 0."""
+    schedule = Schedule(make({"kind": "seconds", "seconds": 600}, warmdown))
+    assert schedule.lr_scale(0, 0.0) == 1.0
+    scales = [schedule.lr_scale(step, 0.048 * step) for step in (1, 6250, 12_500)]
+    assert scales == pytest.approx([12_499 / 20_000, 6_250 / 20_000, 0.0])
+    assert schedule.lr_scale(12_501, 600.5) == 0.0  # the last step may end after the budget
+
+
+def test_a_warmdown_over_the_whole_budget_decays_from_its_beginning():
+    whole = Schedule(make(steps(8), {"kind": "fraction", "fraction": 1.0}))
+    assert [whole.lr_scale(step) for step in range(8)] == [1 - step / 8 for step in range(8)]
+    clocked = Schedule(make({"kind": "seconds", "seconds": 10}, {"kind": "seconds", "seconds": 40}))
+    assert [clocked.lr_scale(step, 2.5 * step) for step in range(5)] == [0.25, 0.1875, 0.125, 0.0625, 0.0]
+
+
+@pytest.mark.parametrize("budget", [steps(9), {"kind": "seconds", "seconds": 9}], ids=lambda budget: budget["kind"])
+def test_a_constant_scale_stays_one(budget):
+    schedule = Schedule(make(budget, {"kind": "constant"}))
+    assert {schedule.lr_scale(step, float(step)) for step in range(10)} == {1.0}
+    assert schedule.warmdown is None
+
+
+@given(st.integers(1, 200), st.integers(1, 300), st.one_of(st.none(), st.floats(0.01, 1.0)))
+def test_a_warmdown_begins_at_the_first_step_below_one(total, over, fraction):
+    """What the history names is what the trainer does; a warmdown over one step never comes below 1."""
+    warmdown = {"kind": "fraction", "fraction": fraction, "floor": 0.3} if fraction else steps(over)
+    schedule = Schedule(make(steps(total), warmdown))
+    below = [step for step in range(total) if schedule.lr_scale(step) < 1.0]
+    assert schedule.warmdown.first_step == (below[0] if below else total)
+
+
 def test_seconds_know_their_fraction_and_floor():
     schedule = Schedule(make({"kind": "seconds", "seconds": 100}, {"kind": "fraction", "fraction": 0.5, "floor": 0.1}))
     assert schedule.fraction(7, 25.0) == 0.25

@@ -59,7 +59,8 @@ class Estimate:
         if isinstance(part.train.budget, SecondsBudget):
             return part.train.budget.seconds if job.call.stage == "train" else 0.0
         begin, end = self.steps[job.call.key]
-        return (end - begin) * part.train.batch_tokens / self._speed(part) if end > begin else 0.0
+        tokens = part.train.batch_sizes.tokens
+        return (tokens(end) - tokens(begin)) / self._speed(part) if end > begin else 0.0
 
     def _speed(self, part: Trajectory) -> float:
         network = digest(part.model.canonical())

@@ -63,14 +63,14 @@ def _cut_now(trainer: Trainer, trajectory: Trajectory, execution: Execution) -> 
 
 
 def _speed(trainer: Trainer, from_step: int, seconds: float) -> dict[str, Json]:
-    num_steps = trainer.step - from_step
+    tokens = trainer.schedule.batch_sizes.tokens
     return {
         "device": trainer.execution.device,
         "compiled": trainer.execution.compile,
         "from_step": from_step,
-        "num_steps": num_steps,
+        "num_steps": trainer.step - from_step,
         "seconds": seconds,
-        "tokens_per_second": num_steps * trainer.config.batch_tokens / max(seconds, 1e-9),
+        "tokens_per_second": (tokens(trainer.step) - tokens(from_step)) / max(seconds, 1e-9),
     }
 
 

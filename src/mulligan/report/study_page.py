@@ -22,6 +22,9 @@ from mulligan.study.plan import LaidStudy
 
 Data = Mapping[str, Any]
 
+DATA_ORDER = ("batch_sizes", "seq_len", "sequence_curriculum", "accumulation_steps", "loader", "data_seed")
+"""Settings that say which tokens a step reads, and in which rows (a part of a step is a span of its own)."""
+
 
 def study_page(result: Data, laid: LaidStudy, store: Store) -> str:
     """Return the page; `laid` and `store` are asked for curves and positions only, which may be missing."""
@@ -107,10 +110,7 @@ def _learning(laid: LaidStudy, store: Store, colours: Mapping[str, str]) -> dict
 def _is_comparable(laid: LaidStudy) -> bool:
     """Say whether step k of every arm sees the same tokens, so that its losses may be subtracted."""
     recipes = [arm.recipe for arm in laid.arms if isinstance(arm.recipe, Recipe)]
-    seen = [
-        [recipe.train.batch_tokens, recipe.train.seq_len, recipe.train.loader, recipe.data, recipe.model.vocab_size]
-        for recipe in recipes
-    ]
+    seen = [[*(getattr(recipe.train, name) for name in DATA_ORDER), recipe.data, recipe.model.vocab_size] for recipe in recipes]
     return all(one == seen[0] for one in seen)
 
 

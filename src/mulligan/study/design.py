@@ -12,6 +12,7 @@ from mulligan.core.canonical import Json
 from mulligan.core.config import parse_config
 from mulligan.recipe import Recipe, difference, recipe_data, set_value
 from mulligan.study.config import EqualSeconds, Factor, Fractional, OneAtATime, Script, StudyConfig
+from mulligan.train.config import TokensBudget, TrainConfig
 
 Levels = dict[str, str]
 
@@ -166,13 +167,18 @@ def _check_equal(kind: str, arms: list[Arm]) -> None:
     for arm in arms:
         if isinstance(arm.recipe, Script):
             return  # what its variables mean is its own affair
-        steps, batch = arm.recipe.train.num_steps, arm.recipe.train.batch_tokens
+        steps = arm.recipe.train.num_steps
         if steps is None:
             raise ValueError(
                 f"The arm {arm.name} has a budget in seconds of clock, which no two runs spend alike. Give the study "
                 'budget = { kind = "seconds", seconds = ..., step_ms = { control = ... } } instead.'
             )
-        counts.setdefault(steps if kind == "steps" else steps * batch, []).append(arm.name)
+        counts.setdefault(steps if kind == "steps" else _tokens(arm.recipe.train, steps), []).append(arm.name)
     if len(counts) > 1:
         given = "; ".join(f"{count:,}: {', '.join(names)}" for count, names in counts.items())
         raise ValueError(f'budget.kind = "{kind}" says that all arms train for as many {kind}, and they do not: {given}.')
+
+
+def _tokens(train: TrainConfig, steps: int) -> int:
+    """Return the tokens of a training; of a budget in tokens those asked for, which each arm rounds up to its last step."""
+    return train.budget.tokens if isinstance(train.budget, TokensBudget) else train.batch_sizes.tokens(steps)

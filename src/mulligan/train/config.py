@@ -4,12 +4,14 @@ A time-dependent config says what it does on a stretch of steps through `train/h
 the first step to the last.
 """
 
-from typing import Annotated, Literal
+from bisect import bisect_left
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
-from mulligan.numerics.trigger import Trigger
+from mulligan.numerics.trigger import AtFraction, AtStep, Trigger
+from mulligan.train.batch_ramp import BatchSizes, linear_ramp
 
 VERSION = 1
 
@@ -100,6 +102,18 @@ class LinearTaper(FrozenConfig):
 WeightDecayTaper = Annotated[NoTaper | LinearTaper, Field(discriminator="kind")]
 
 
+class ShuffledLoader(FrozenConfig):
+    """Blocks of `seq_len` tokens from a random phase on, in a random permutation; both are drawn anew for every epoch."""
+
+    kind: Literal["shuffled"]
+
+
+class DocumentPackingLoader(FrozenConfig):
+    """Whole documents in a random order, drawn anew for every epoch; a row begins where a document or a cut of it does."""
+
+    kind: Literal["document-packing"]
+
+
 class MuonAdam(FrozenConfig):
     """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless.
 
@@ -157,24 +171,61 @@ class ParameterSwap(FrozenConfig):
     start: Trigger
 
 
+class NoBatchRamp(FrozenConfig):
+    """Every step reads `batch_tokens`."""
+
+    kind: Literal["off"]
+
+
+class LinearBatchRamp(FrozenConfig):
+    """From `start_tokens` a step to `batch_tokens` at `until`, in `num_sizes` stretches of equally many steps."""
+
+    kind: Literal["linear"]
+    start_tokens: int = Field(ge=1)
+    num_sizes: int = Field(ge=1, le=32)
+    until: Annotated[AtFraction | AtStep, Field(discriminator="kind")]
+
+
+class NoSequenceCurriculum(FrozenConfig):
+    """Every row is as long as `train.seq_len`."""
+
+    kind: Literal["off"]
+
+
+class ShorterFirst(FrozenConfig):
+    """Rows of `seq_len` tokens, which divides `train.seq_len`, until `until` fires."""
+
+    kind: Literal["shorter-first"]
+    seq_len: int = Field(ge=1)
+    until: Trigger
+
+
 Budget = Annotated[StepsBudget | TokensBudget | SecondsBudget, Field(discriminator="kind")]
 Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
 ]
-Loader = Annotated[SequentialLoader, Field()]
+Loader = Annotated[SequentialLoader | ShuffledLoader | DocumentPackingLoader, Field(discriminator="kind")]
 Optimizer = Annotated[MuonAdam, Field()]
+BatchRamp = Annotated[NoBatchRamp | LinearBatchRamp, Field(discriminator="kind")]
+SequenceCurriculum = Annotated[NoSequenceCurriculum | ShorterFirst, Field(discriminator="kind")]
 FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]
 
 
 class TrainConfig(FrozenConfig):
-    """How the weights are trained: `batch_tokens` per optimizer step, in `accumulation_steps` equal parts."""
+    """How the weights are trained: `batch_tokens` per optimizer step, in `accumulation_steps` equal parts.
+
+    `data_seed` draws the data order alone; without one, the run's seed draws it, and initialisation too.
+    """
 
     budget: Budget
     warmdown: Warmdown
     loader: Loader
+    data_seed: int | None = lever_field(None, off=None, ge=0)
     optimizer: Optimizer
     seq_len: int = Field(ge=1)
+    sequence_curriculum: SequenceCurriculum = lever_field(NoSequenceCurriculum(kind="off"), off={"kind": "off"})
     batch_tokens: int = Field(ge=1)
+    batch_ramp: BatchRamp = lever_field(NoBatchRamp(kind="off"), off={"kind": "off"})
     accumulation_steps: int = lever_field(1, off=1, ge=1)
     grad_clip_norm: float = lever_field(0.0, off=0.0, ge=0)
     precision: Literal["fp32", "bf16"]
@@ -182,7 +233,7 @@ class TrainConfig(FrozenConfig):
     recurrence_start: Trigger | None = lever_field(None, off=None)
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "TrainConfig":
+    def _parts_fit(self) -> Self:
         part = self.seq_len * self.accumulation_steps
         if self.batch_tokens % part:
             raise ValueError(
@@ -196,11 +247,77 @@ class TrainConfig(FrozenConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _data_seed_is_read(self) -> Self:
+        if self.data_seed is not None and isinstance(self.loader, SequentialLoader) and self.loader.start == "fixed":
+            raise ValueError(
+                f"data_seed = {self.data_seed} draws nothing, because loader.start is 'fixed'; remove it, or give "
+                "loader.start = 'seeded'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ramp_fits(self) -> Self:
+        ramp, part = self.batch_ramp, self.seq_len * self.accumulation_steps
+        if isinstance(ramp, NoBatchRamp):
+            return self
+        if isinstance(self.budget, SecondsBudget):
+            raise ValueError("batch_ramp needs a budget in steps or tokens, and budget.kind is 'seconds'; give one of these")
+        if ramp.start_tokens % part or ramp.start_tokens + ramp.num_sizes * part > self.batch_tokens:
+            raise ValueError(
+                f"batch_ramp goes from start_tokens = {ramp.start_tokens} to batch_tokens = {self.batch_tokens} in "
+                f"{ramp.num_sizes} sizes, each a multiple of seq_len x accumulation_steps = {part}; give start_tokens as a "
+                f"multiple of {part}, at most {self.batch_tokens - ramp.num_sizes * part}, or fewer sizes"
+            )
+        end, num_steps = self.batch_sizes.starts[-1], self.num_steps or 0
+        if not ramp.num_sizes <= end < num_steps:
+            raise ValueError(
+                f"batch_ramp has {ramp.num_sizes} sizes and ends at step {end} of {num_steps}; give an `until` of at least "
+                "one step a size that comes before the last step"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_are_cut_evenly(self) -> Self:
+        curriculum = self.sequence_curriculum
+        if isinstance(curriculum, NoSequenceCurriculum):
+            return self
+        if isinstance(self.budget, SecondsBudget):
+            raise ValueError(
+                "sequence_curriculum needs a budget in steps or tokens, and budget.kind is 'seconds'; give one of these"
+            )
+        if curriculum.seq_len == self.seq_len or self.seq_len % curriculum.seq_len:
+            shorter = [length for length in range(1, self.seq_len) if self.seq_len % length == 0]
+            raise ValueError(
+                f"sequence_curriculum.seq_len = {curriculum.seq_len} does not cut rows of seq_len = {self.seq_len} into equal, "
+                f"shorter ones; give one of {shorter}"
+            )
+        return self
+
+    @property
+    def batch_sizes(self) -> BatchSizes:
+        """The tokens of every step."""
+        ramp, budget, part = self.batch_ramp, self.budget, self.seq_len * self.accumulation_steps
+        if isinstance(ramp, NoBatchRamp):
+            return BatchSizes((0,), (self.batch_tokens,))
+
+        def until(step: int) -> BatchSizes:
+            return linear_ramp(ramp.start_tokens, self.batch_tokens, part, ramp.num_sizes, step)
+
+        if isinstance(ramp.until, AtStep):
+            return until(ramp.until.step)
+        share = ramp.until.value
+        if isinstance(budget, TokensBudget):
+            most = range(budget.tokens // ramp.start_tokens + 1)
+            return until(bisect_left(most, True, key=lambda step: until(step).tokens(step) >= share * budget.tokens))
+        assert isinstance(budget, StepsBudget)
+        return until(bisect_left(range(budget.steps), True, key=lambda step: step / budget.steps >= share))
+
     @property
     def num_steps(self) -> int | None:
         """Optimizer steps of the whole run; None when the budget is in seconds."""
         if isinstance(self.budget, StepsBudget):
             return self.budget.steps
         if isinstance(self.budget, TokensBudget):
-            return -(-self.budget.tokens // self.batch_tokens)
+            return self.batch_sizes.steps(self.budget.tokens)
         return None

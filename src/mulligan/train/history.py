@@ -11,8 +11,16 @@ from mulligan.core.canonical import Json
 from mulligan.numerics.config import GridConfig
 from mulligan.train.config import LinearTaper, ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
+from mulligan.train.sequence_curriculum import row_lengths
 
-TIME_DEPENDENT = {"budget", "warmdown", "fake_quantize", "recurrence_start"}
+TIME_DEPENDENT = {
+    "budget",
+    "warmdown",
+    "fake_quantize",
+    "recurrence_start",
+    "batch_ramp",
+    "sequence_curriculum",
+}
 MOMENTUM = ("momentum", "momentum_start", "momentum_warmup_steps")
 TAPER = "muon_weight_decay_taper"
 
@@ -23,7 +31,8 @@ class History:
     def __init__(self, config: TrainConfig, grid: GridConfig) -> None:
         self.config, self.grid = config, grid
         schedule = Schedule(config)
-        self.warmdown, self.taper = schedule.warmdown, schedule.taper
+        self.warmdown, self.taper, self.batch_sizes = schedule.warmdown, schedule.taper, schedule.batch_sizes
+        self.row_lengths = row_lengths(config, schedule)
         fake = config.fake_quantize
         self.fake_from: int | None = None
         if isinstance(fake, ParameterSwap) and config.num_steps is not None:
@@ -42,7 +51,7 @@ class History:
 
     def until_step(self, stop: int) -> list[Json]:
         """Return the stretches that cover steps [0, stop) of a budget in steps or tokens."""
-        edges = [self.config.optimizer.momentum_warmup_steps]
+        edges = [self.config.optimizer.momentum_warmup_steps, *self.batch_sizes.starts, self.row_lengths.full_from]
         edges += [self.warmdown.first_step] if self.warmdown else []
         edges += [self.taper.first_step] if self.taper else []
         edges += [self.fake_from] if self.fake_from is not None else []
@@ -85,6 +94,10 @@ class History:
             acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
         if step < self.loops_from:
             acting["recurrence"] = "waits"
+        if self.batch_sizes.at(step) != self.config.batch_tokens:
+            acting["batch_tokens"] = self.batch_sizes.at(step)
+        if self.row_lengths.at(step) != self.config.seq_len:
+            acting["seq_len"] = self.row_lengths.at(step)
         return acting
 
 

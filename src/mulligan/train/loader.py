@@ -1,39 +1,42 @@
-"""The sequential loader: one global stream in order, wrapping around for ever.
+"""The sequential loader: one global stream in order, wrapping around for ever; and which loader a config asks for.
 
-A cursor counts the tokens taken so far; it and the start offset say which tokens come next, so nothing else of the
-loader is state. Each part of a step takes `part_tokens + 1` tokens: inputs and targets are one span shifted by one.
+Each part of a step takes `part_tokens + 1` tokens: inputs and targets are one span shifted by one.
 """
 
-import numpy as np
-import torch
+from collections.abc import Callable
 
 from mulligan.core.random_stream import random_stream
-from mulligan.train.config import TrainConfig
+from mulligan.train.batch import Batches, too_small
+from mulligan.train.config import SequentialLoader, TrainConfig
+from mulligan.train.document_packing import DocumentPackedBatches
+from mulligan.train.shuffled import ShuffledBatches
+from mulligan.values.byte_table import IntArray
 from mulligan.values.corpus import TokenStream
 
 
-class SequentialBatches:
-    """Batches (rows, seq_len) of inputs and targets; `start` is the offset of token 0 in the stream."""
+class SequentialBatches(Batches):
+    """Spans of the stream in order, from `start` on."""
 
     def __init__(self, config: TrainConfig, stream: TokenStream, seed: int) -> None:
-        self.stream = stream
-        self.seq_len = config.seq_len
-        self.part_tokens = config.batch_tokens // config.accumulation_steps
-        self.cursor = 0
-        self.start = 0
+        super().__init__(config, stream)
         if stream.num_tokens <= self.part_tokens:
-            raise ValueError(
-                f"The train split has {stream.num_tokens} tokens and one batch takes {self.part_tokens + 1}. "
-                "Prepare more text, or lower train.batch_tokens."
-            )
-        if config.loader.start == "seeded":
+            raise too_small(stream.num_tokens, self.part_tokens + 1)
+        if isinstance(config.loader, SequentialLoader) and config.loader.start == "seeded":
             self.start = int(random_stream(seed, "data-order").integers(stream.num_tokens))
 
-    def next(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the next (inputs, targets), int64, and move the cursor."""
-        taken: np.ndarray[tuple[int], np.dtype[np.int64]] = self.stream.take(self.start + self.cursor, self.part_tokens + 1)
-        self.cursor += self.part_tokens + 1
-        span = torch.from_numpy(taken)
-        if device.type == "cuda":
-            span = span.pin_memory().to(device, non_blocking=True)
-        return span[:-1].view(-1, self.seq_len), span[1:].view(-1, self.seq_len)
+    def _take(self, count: int) -> IntArray:
+        taken = self.stream.take(self.start + self.cursor, count + 1)
+        self.cursor += count + 1
+        return taken
+
+
+KINDS: dict[str, Callable[[TrainConfig, TokenStream, int], Batches]] = {
+    "sequential": SequentialBatches,
+    "shuffled": ShuffledBatches,
+    "document-packing": DocumentPackedBatches,
+}
+
+
+def make_batches(config: TrainConfig, stream: TokenStream, seed: int) -> Batches:
+    """Return the loader of `config`; its order is drawn from `train.data_seed`, or from the run's `seed` without one."""
+    return KINDS[config.loader.kind](config, stream, seed if config.data_seed is None else config.data_seed)

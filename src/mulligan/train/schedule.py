@@ -12,6 +12,7 @@ from mulligan.numerics.trigger import AtStep, Moment, Trigger
 from mulligan.train.config import (
     ConstantLr,
     SecondsBudget,
+    TokensBudget,
     TrainConfig,
     WarmdownFraction,
     WarmdownSeconds,
@@ -52,6 +53,7 @@ class Schedule:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.num_steps = config.num_steps
+        self.batch_sizes = config.batch_sizes
         self.warmdown = _resolve(config)
         self.taper = resolve_taper(config)
 
@@ -76,6 +78,8 @@ class Schedule:
         if isinstance(self.config.budget, SecondsBudget):
             return min(1.0, elapsed_seconds / self.config.budget.seconds)
         assert self.num_steps is not None
+        if isinstance(self.config.budget, TokensBudget):
+            return min(1.0, self.batch_sizes.tokens(step) / self.batch_sizes.tokens(self.num_steps))
         return min(1.0, step / self.num_steps)
 
     def before(self, step: int, elapsed_seconds: float = 0.0) -> Moment:
@@ -136,10 +140,23 @@ def _in_steps(warmdown: WarmdownSteps | WarmdownTokens, batch_tokens: int) -> fl
 
 
 def _resolve(config: TrainConfig) -> LinearWarmdown | None:
-    """Return the warmdown in steps, or None where it is constant or follows the clock."""
-    total, warmdown = config.num_steps, config.warmdown
+    """Return the warmdown in steps, or None where it is constant or follows the clock.
+
+    What is counted in tokens is counted in steps of the whole batch: ValueError when it would begin in a batch ramp.
+    """
+    total, warmdown, sizes = config.num_steps, config.warmdown, config.batch_sizes
     if total is None or isinstance(warmdown, ConstantLr | WarmdownSeconds):
         return None
+    by_tokens = isinstance(warmdown, WarmdownTokens)
     if isinstance(warmdown, WarmdownFraction):
-        return LinearWarmdown(total, warmdown.fraction * total, warmdown.floor)
-    return LinearWarmdown(total, float(_in_steps(warmdown, config.batch_tokens)), 0.0)
+        by_tokens = isinstance(config.budget, TokensBudget)
+        whole = sizes.tokens(total) / config.batch_tokens if by_tokens else total
+        found = LinearWarmdown(total, warmdown.fraction * whole, warmdown.floor)
+    else:
+        found = LinearWarmdown(total, float(_in_steps(warmdown, config.batch_tokens)), 0.0)
+    if by_tokens and total - found.over_steps < sizes.starts[-1]:
+        raise ValueError(
+            f"The warmdown {warmdown.canonical()} counts tokens and begins before train.batch_ramp ends at step "
+            f"{sizes.starts[-1]} of {total}. Give a shorter one, or one in steps."
+        )
+    return found

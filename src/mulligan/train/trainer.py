@@ -19,15 +19,18 @@ from mulligan.model.gpt import GPT
 from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import Moment
 from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
-from mulligan.train.loader import SequentialBatches
+from mulligan.train.loader import make_batches
 from mulligan.train.optimizer import Optimizer
 from mulligan.train.parameter_swap import Swap
 from mulligan.train.schedule import Schedule
+from mulligan.train.sequence_curriculum import row_lengths
 from mulligan.values.corpus import TokenStream
 from mulligan.values.observer import Observer
 from mulligan.values.train_state import METRICS, TrainState
 
 CHECK_EVERY_STEPS = 10
+COMPILED_GRAPHS = 64
+"""Of one forward function in a process: each network, batch and length of rows that trains there is a graph of its own."""
 
 
 class Trainer:
@@ -48,6 +51,7 @@ class Trainer:
         self.stop = stop
         self.device = torch.device(execution.device)
         self.schedule = Schedule(config)
+        self.row_lengths = row_lengths(config, self.schedule)
         self.model_config = model
         self.model = GPT(model, seed).to(self.device)
         self.model.train()
@@ -59,7 +63,7 @@ class Trainer:
             if grid is None:
                 raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
             self.swap = Swap(self.weights, grid)
-        self.batches = SequentialBatches(config, stream, seed)
+        self.batches = make_batches(config, stream, seed)
         self.step = 0
         self.elapsed_seconds = 0.0
         self._clock_zero = 0.0
@@ -98,21 +102,21 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _compiled(self) -> Callable[..., Any]:
+    def _network(self) -> Callable[..., torch.Tensor]:
         """Return the network as it is now; what is swapped in it later is compiled anew and cannot be folded away (B3)."""
-        return torch.compile(self.model, fullgraph=True, dynamic=False) if self.execution.compile else self.model
+        return _compiled(self.model) if self.execution.compile else self.model
 
     def _wait(self) -> None:
         """Take what begins late back to before it began; the next step judges its trigger anew."""
         self._swapping = False
         self.model.looping = self.config.recurrence_start is None
-        self.loss = self._compiled()
+        self.loss = self._network()
 
     def _begin_recurrence(self, moment: Moment) -> None:
         start = self.config.recurrence_start
         if start is not None and not self.model.looping and start.fires(moment):
             self.model.looping = True
-            self.loss = self._compiled()
+            self.loss = self._network()
 
     def _one_step(self) -> None:
         moment = self.schedule.before(self.step, self.elapsed_seconds)
@@ -144,9 +148,11 @@ class Trainer:
     def _gradients(self) -> torch.Tensor:
         """Accumulate the gradients of one step; return its mean loss in nats per token, still on the device."""
         parts = self.config.accumulation_steps
+        part_tokens = self.schedule.batch_sizes.at(self.step) // parts
+        seq_len = self.row_lengths.at(self.step)
         total = torch.zeros((), device=self.device)
         for _ in range(parts):
-            inputs, targets = self.batches.next(self.device)
+            inputs, targets = self.batches.next(self.device, part_tokens, seq_len)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 loss = self.loss(inputs, targets).mean() / parts
             loss.backward()
@@ -233,3 +239,10 @@ class Trainer:
         self._synchronize()
         self.load(kept)
         self.observers = observers
+
+
+def _compiled(model: GPT) -> Callable[..., torch.Tensor]:
+    """Return the network compiled for fixed shapes. Dynamo's own limit, 8 graphs a process, would end a study's ninth arm."""
+    torch._dynamo.config.recompile_limit = COMPILED_GRAPHS
+    compiled: Callable[..., torch.Tensor] = torch.compile(model, fullgraph=True, dynamic=False)
+    return compiled

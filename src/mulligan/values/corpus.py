@@ -9,8 +9,9 @@ origin.json                    of a fetched corpus: repository and commit
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,22 +33,31 @@ class Documents:
 
 
 class TokenStream:
-    """A read-only view over memory-mapped uint16 shards, one after the other."""
+    """A read-only view over memory-mapped uint16 shards, one after the other; `documents` is read when asked for."""
 
-    def __init__(self, shards: list[Path]) -> None:
+    def __init__(self, shards: list[Path], documents: Callable[[], Documents] | None = None) -> None:
+        self._read_documents = documents
         self.shards = [np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES) for path in shards]
         self.ends = np.cumsum([len(shard) for shard in self.shards], dtype=np.int64)
         self.num_tokens = int(self.ends[-1])
+
+    @cached_property
+    def documents(self) -> Documents:
+        """Where the documents of the stream lie; ValueError for shards that belong to no corpus."""
+        if self._read_documents is None:
+            raise ValueError("Nothing says where documents begin in these shards. Read them with Corpus.tokens.")
+        return self._read_documents()
 
     def read(self, start: int, stop: int) -> IntArray:
         """Return tokens [start, stop) as int64; 0 <= start <= stop <= num_tokens."""
         if not 0 <= start <= stop <= self.num_tokens:
             raise ValueError(f"Tokens [{start}, {stop}) are not within the stream's {self.num_tokens}.")
         parts = []
-        for end, shard in zip(self.ends, self.shards, strict=True):
-            begin = int(end) - len(shard)
-            if start < end and stop > begin:
-                parts.append(shard[max(start - begin, 0) : stop - begin])
+        i = int(np.searchsorted(self.ends, start, side="right"))  # a loader reads many short rows from many shards
+        while start < stop:
+            begin = int(self.ends[i]) - len(self.shards[i])
+            parts.append(self.shards[i][start - begin : stop - begin])
+            start, i = int(self.ends[i]), i + 1
         return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
     def take(self, start: int, count: int) -> IntArray:
@@ -127,7 +137,7 @@ class Corpus:
     def tokens(self, split: Split) -> TokenStream:
         """Return the token stream of a split."""
         described = self._split(split)["shards"]
-        stream = TokenStream([self.folder / shard["file"] for shard in described])
+        stream = TokenStream([self.folder / shard["file"] for shard in described], partial(self.documents, split))
         for mapped, shard in zip(stream.shards, described, strict=True):
             if len(mapped) != shard["tokens"]:
                 raise ValueError(

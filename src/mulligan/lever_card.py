@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from importlib import resources
 
 HEADINGS = ("What it does", "Why it may help", "Touches", "Cost", "Source")
+PUBLISHED = "Published"
 STAGES = ("data", "model", "train", "average", "quantize", "pack", "evaluate")
 
 
 @dataclass(frozen=True)
 class Card:
-    """One lever: its file's name, its stage (folder), the first sentence of its docstring, and the five headings."""
+    """One lever: its file's name, its stage (folder), the first sentence of its docstring, and the five headings.
+
+    A sixth, Published, gives effects that were published, where there are any.
+    """
 
     name: str
     stage: str
@@ -37,7 +41,7 @@ def find_cards() -> list[Card]:
 def read_card(name: str, stage: str, docstring: str) -> Card:
     """Return the card in a docstring, without paragraphs after it; ValueError names a heading that is missing or empty."""
     title, _, body = docstring.partition("\n")
-    pattern = "|".join(re.escape(heading) for heading in HEADINGS)
+    pattern = "|".join(re.escape(heading) for heading in (*HEADINGS, PUBLISHED))
     parts = re.split(rf"^({pattern})\s+", body, flags=re.MULTILINE)
     headings = {
         heading: " ".join(text.split("\n\n")[0].split()) for heading, text in zip(parts[1::2], parts[2::2], strict=True)

@@ -190,7 +190,13 @@ def test_bad_input_is_code_2_and_a_sentence(arguments, words, monkeypatch, capsy
 
 
 def test_levers_and_recipes_are_listed(monkeypatch, capsys):
-    assert "tight_swa" in {lever["name"] for lever in as_json(monkeypatch, capsys, "levers")["levers"]}
+    listed = as_json(monkeypatch, capsys, "levers")
+    assert "tight_swa" in {lever["name"] for lever in listed["levers"]}
+    said = {(choice["path"], choice["value"]): choice["settings"] for choice in listed["choices"]}
+    assert said["average", "tight-swa"] == {"lr_scale_below": 0.2, "every_steps": 50}
+    assert said["model.recurrence", "loop"] == {"first": "(required)", "last": "(required)", "num_repeats": "(required)"}
+    assert said["model.skip_gates", "sigmoid"] == {"off": "off"}
+    assert as_json(monkeypatch, capsys, "recipe", "show", "baseline")["num_parameters"] == 17_059_912
     assert "tiny" in as_json(monkeypatch, capsys, "recipe", "list")["recipes"]
     last = as_json(monkeypatch, capsys, "recipe", "show", "tiny", "--set", "average.kind=last")
     assert last["average"] == {"kind": "last"}  # another kind starts its table anew

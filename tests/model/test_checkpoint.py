@@ -101,7 +101,7 @@ def test_a_refusal_names_what_differs(tmp_path):
     assert "missing: blocks.1.mlp.fc.weight;" in said
     assert "unexpected: surplus;" in said
     assert "skip_weights is (1, 3) in the file and (1, 16) in the recipe" in said
-    assert "only the starter script's network can be read" in said
+    assert "No shipped recipe's network has these tensors" in said
 
 
 def test_long_lists_of_names_are_cut(tmp_path):
@@ -171,7 +171,7 @@ def test_what_is_no_state_dict_is_refused(tmp_path, content):
 
 
 def test_tensors_by_number_are_no_network(tmp_path):
-    assert "unexpected: 1. No baseline" in refusal(write(tmp_path, {1: torch.ones(2)}))
+    assert "unexpected: 1. No shipped recipe" in refusal(write(tmp_path, {1: torch.ones(2)}))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -5,6 +5,7 @@ Why it may help  It anneals: noise of the last 1 / (1 - decay) steps cancels, at
 Touches          average: which snapshots, which coefficients.
 Cost             One multiply-add per weight and step, one fp32 copy of the weights; no artifact bytes.
 Source           Polyak and Juditsky 1992; parameter-golf PR 287, 1445.
+Published        -3.0 mBPB against SWA (PR 375, 3 seeds); raw to averaged -1.0 with a warmdown to 0, -10.8 with a floor of 0.1.
 """
 
 from collections.abc import Mapping

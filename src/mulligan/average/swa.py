@@ -5,6 +5,8 @@ Why it may help  Late iterates bounce around a basin; their mean sits nearer its
 Touches          average: which snapshots, which coefficients.
 Cost             No train steps, no artifact bytes; one fp32 copy of the weights.
 Source           Izmailov et al. 2018, arXiv:1803.05407; parameter-golf PR 199, 989.
+Published        -1.44 mBPB from lr_scale 0.4 on (PR 989, 2 seeds); +0.36 from half of the run on, mostly at full rate (PR 199,
+                 1 seed).
 """
 
 from collections.abc import Mapping

@@ -5,6 +5,7 @@ Why it may help  Only near-converged iterates enter the mean, so none of them is
 Touches          average: which snapshots, which coefficients.
 Cost             No train steps, no artifact bytes; one fp32 copy of the weights.
 Source           parameter-golf PR 374, 455.
+Published        0.0 mBPB before quantization (PR 374, 455).
 """
 
 from mulligan.average.config import Swa, TightSwa

@@ -1,4 +1,4 @@
-"""`mulligan import-checkpoint`: a starter-script checkpoint becomes a weights file."""
+"""`mulligan import-checkpoint`: a checkpoint of a challenge script becomes a weights file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,18 +17,19 @@ def import_checkpoint(
     changes: Set | None = None,
     json: AsJson = False,
 ) -> int:
-    """Read FILE, a state dict with the starter script's parameter names, into a weights file.
+    """Read FILE, a state dict with the parameter names of the challenge's scripts, into a weights file.
 
     A .pt is read with weights_only=True: nothing in it is executed.
     """
     from mulligan.cli.terminal import out as console
     from mulligan.cli.terminal import print_json
     from mulligan.model.checkpoint import read_checkpoint
-    from mulligan.recipe import load_recipe
+    from mulligan.recipe import load_recipe, shipped_recipes
 
     if out.exists():
         raise ValueError(f"{out} exists already. Give a file that does not, or delete it first.")
-    weights = read_checkpoint(file, load_recipe(recipe, changes or []).model)
+    shipped = {name: load_recipe(name).model for name in shipped_recipes()}
+    weights = read_checkpoint(file, load_recipe(recipe, changes or []).model, shipped)
     out.parent.mkdir(parents=True, exist_ok=True)
     building = out.with_name(f".{out.name}.building")
     weights.to_file(building)

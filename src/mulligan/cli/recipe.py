@@ -23,15 +23,19 @@ def list_recipes(*, json: AsJson = False) -> int:
 
 @app.command
 def show(recipe: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
-    """Print RECIPE fully resolved, as TOML (or JSON)."""
+    """Print RECIPE fully resolved, as TOML (or JSON), and the number of its parameters."""
+    import math
+
     from mulligan.cli.terminal import print_json
+    from mulligan.model.gpt import parameter_shapes
     from mulligan.recipe import load_recipe, to_toml
 
     loaded = load_recipe(recipe, changes or [])
+    num_parameters = sum(math.prod(shape) for shape in parameter_shapes(loaded.model).values())
     if json:
-        print_json(loaded.model_dump(mode="json"))
+        print_json({**loaded.model_dump(mode="json"), "num_parameters": num_parameters})
     else:
-        print(to_toml(loaded), end="")
+        print(f"# {num_parameters:,} parameters\n\n{to_toml(loaded)}", end="")
     return 0
 
 

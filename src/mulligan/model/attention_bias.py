@@ -8,6 +8,7 @@ Cost             A (num_heads, T, T) bias per forward, and attention without its
                  num_heads parameters.
 Source           Press et al. 2021, arXiv:2108.12409 (ALiBi); Raffel et al. 2019, arXiv:1910.10683 (buckets); parameter-golf
                  PR 1718 (proposed).
+Published        Nothing: proposed as the right fix for longer contexts, never run.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Reading a checkpoint with the starter script's parameter names into our weights; nothing in it is executed."""
+"""Reading a checkpoint with the challenge scripts' parameter names into our weights; nothing in it is executed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ SHOWN = 4
 Shapes = dict[str, tuple[int, ...]]
 
 
-def read_checkpoint(path: Path, model: ModelConfig) -> Weights:
+def read_checkpoint(path: Path, model: ModelConfig, others: Mapping[str, ModelConfig] | None = None) -> Weights:
     """Return the float32 weights in a state dict (.pt with `weights_only=True`, or .safetensors).
 
-    ValueError when names, shapes or values are not those of `model`; where another network would fit, it says which.
+    ValueError when names, shapes or values are not those of `model`; where another network would fit, one of the `others` by
+    name or the baseline with other sizes, it says which.
     """
-    tensors = _strip(_read(path))
+    tensors = _without_temperature(path, _strip(_read(path)))
     found, expected = {name: tuple(tensor.shape) for name, tensor in tensors.items()}, parameter_shapes(model)
     if found != expected:
         differences = "; ".join(_differences(found, expected))
-        raise ValueError(f"{path} does not fit the recipe's network: {differences}. {_advice(found, model)}")
+        raise ValueError(f"{path} does not fit the recipe's network: {differences}. {_advice(found, model, others or {})}")
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise ValueError(
@@ -66,6 +68,14 @@ def _strip(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return stripped
 
 
+def _without_temperature(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors without PR 1716's temperature of the logits, which does nothing where it is 1."""
+    temperature = tensors.pop("logit_temp", None)
+    if temperature is not None and not bool((temperature == 1).all()):
+        raise ValueError(f"{path}: logit_temp is {temperature.item():g}. A temperature other than 1 is not known here.")
+    return tensors
+
+
 def _differences(found: Shapes, expected: Shapes) -> list[str]:
     """Return what is missing, what is unexpected, and which shapes differ, each cut after a few names."""
     missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
@@ -83,15 +93,18 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _advice(found: Shapes, model: ModelConfig) -> str:
-    """Return the changes to the recipe with which the file fits, read off its shapes."""
+def _advice(found: Shapes, model: ModelConfig, others: Mapping[str, ModelConfig]) -> str:
+    """Return the recipe, or the changes to the given one, with which the file fits, read off its shapes."""
+    for name, other in others.items():
+        if parameter_shapes(other) == found:
+            return f"It fits with --recipe {name}."
     try:
         fitting = _fitting(found, model)
         if parameter_shapes(fitting) == found:
             return f"It fits with {' '.join(_changes(model, fitting))}."
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         pass  # shapes of no baseline network
-    return "No baseline network has these tensors; only the starter script's network can be read."
+    return "No shipped recipe's network has these tensors, nor the baseline with other sizes. Give the recipe of its network."
 
 
 def _fitting(found: Shapes, model: ModelConfig) -> ModelConfig:

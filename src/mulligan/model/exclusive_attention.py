@@ -5,6 +5,7 @@ Why it may help  The residual stream carries the token itself already; attention
 Touches          model: the output of the last `num_exclusive_layers` attentions, before gate and projection.
 Cost             Three element-wise products on the heads' output; no parameters.
 Source           Exclusive self-attention 2026, arXiv:2603.09078; parameter-golf PR 265, 287.
+Published        About -2 mBPB on the last 3 layers; all 11 layers -1.0, not significant (PR 1186).
 """
 
 import torch

@@ -6,6 +6,7 @@ Why it may help  Orthogonal matrices pass every direction on alike; zero project
 Touches          model: the values at step 0.
 Cost             One QR decomposition per matrix, once.
 Source           He et al. 2015, arXiv:1502.01852; Saxe et al. 2013, arXiv:1312.6120; parameter-golf starter script, PR 162.
+Published        Nothing on its own.
 
 With `scale_projections` the orthogonal projections are divided by sqrt(2 num_layers). Advertised as scaling the projections of
 blocks, which are zero: it acts on those of hashed bigrams and value embeddings alone.

@@ -9,6 +9,8 @@ Touches          model: the residual stream inside a block.
 Cost             Nothing; no parameters.
 Source           Wang and Komatsuzaki 2021 (GPT-J, parallel); Sun et al. 2025, arXiv:2502.05795 (scale by depth); parameter-golf
                  PR 1412, 315.
+Published        Parallel: about -2 mBPB, one sample (PR 1204). Norm scale with partial rotary positions, jointly -2.3 (PR
+                 315).
 """
 
 import math

@@ -6,6 +6,7 @@ Why it may help  A block can be turned up or down as a whole, and at most by sqr
 Touches          model: the end of every block.
 Cost             Two parameters per block and one element-wise product; beta acts through the norm alone.
 Source           parameter-golf PR 928, after manifold-constrained hyper-connections.
+Published        1.1211 bpb of a whole stack, one seed, not isolated (PR 928).
 """
 
 import torch

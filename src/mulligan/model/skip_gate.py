@@ -6,6 +6,7 @@ Why it may help  The stream's size stays as it is, and each channel says which h
 Touches          model: the entry of each layer of the second half.
 Cost             model_dim parameters per skip and two element-wise products.
 Source           parameter-golf PR 1089, 1218; skips: the challenge's starter script.
+Published        Nothing on its own.
 """
 
 import torch

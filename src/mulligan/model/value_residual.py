@@ -6,6 +6,7 @@ Why it may help  Late layers attend to what tokens are, and not only to what the
 Touches          model: the values of attention.
 Cost             Two parameters per layer and one addition on the values.
 Source           Zhou et al. 2024, arXiv:2410.17897; parameter-golf PR 413.
+Published        -15.1 mBPB at 1,000 steps (PR 413); +0.8 on a stack with value embedding (PR 670).
 """
 
 import torch

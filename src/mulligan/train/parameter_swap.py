@@ -6,6 +6,7 @@ Why it may help  The network learns weights whose rounding costs little; the pen
 Touches          train: where gradients are taken, from the trigger on; same grid, tensors and scales as the export.
 Cost             One rounding and two copies of the weights per step while it acts; no artifact bytes.
 Source           Straight-through estimator: Bengio et al. 2013, arXiv:1308.3432; parameter-golf PR 989.
+Published        Without SWA -4.97 mBPB, with SWA +1.25, not significant (PR 989, 2 seeds).
 """
 
 from collections.abc import Iterator, Mapping

@@ -6,6 +6,7 @@ Why it may help  Outputs with small gradients count as much as those with large 
 Touches          train: the update of the matrices inside the blocks, between momentum and Newton-Schulz.
 Cost             One norm per row and step; no memory, no artifact bytes.
 Source           parameter-golf PR 1217, 1285, 1394.
+Published        About -1 mBPB (PR 1285).
 """
 
 import torch

@@ -102,7 +102,7 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _network(self) -> Callable[..., torch.Tensor]:
+    def _network(self) -> Callable[..., Any]:
         """Return the network as it is now; what is swapped in it later is compiled anew and cannot be folded away (B3)."""
         return _compiled(self.model) if self.execution.compile else self.model
 
@@ -241,8 +241,8 @@ class Trainer:
         self.observers = observers
 
 
-def _compiled(model: GPT) -> Callable[..., torch.Tensor]:
+def _compiled(model: GPT) -> Callable[..., Any]:
     """Return the network compiled for fixed shapes. Dynamo's own limit, 8 graphs a process, would end a study's ninth arm."""
     torch._dynamo.config.recompile_limit = COMPILED_GRAPHS
-    compiled: Callable[..., torch.Tensor] = torch.compile(model, fullgraph=True, dynamic=False)
+    compiled: Callable[..., Any] = torch.compile(model, fullgraph=True, dynamic=False)
     return compiled

@@ -161,15 +161,15 @@ def test_ramps_that_cannot_be_are_refused(changes, match):
         ramped(**changes)
 
 
-def test_more_sizes_than_dynamo_keeps_by_itself_can_be_compiled(monkeypatch):
+def test_more_sizes_than_dynamo_keeps_by_itself_can_be_compiled():
     """Each size is a graph of its own; with Dynamo's limit of 8 the ninth would end the training."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
     config = ramped(batch_tokens=88, batch_ramp=ramp(10, num_sizes=10))
     assert len(set(sizes_of(config))) == 11
     torch._dynamo.reset()
-    plain, run = trainer(config), Trainer(config, model_config(), ToyStream(), 0, Execution(compile=True))
-    run.loss = torch.compile(run.model, backend="eager", fullgraph=True, dynamic=False)
-    plain.advance()
-    run.advance()
+    with torch._dynamo.config.patch(recompile_limit=8):
+        plain, run = trainer(config), Trainer(config, model_config(), ToyStream(), 0, Execution(compile=True))
+        run.loss = torch.compile(run.model, backend="eager", fullgraph=True, dynamic=False)
+        plain.advance()
+        run.advance()
     assert all(torch.equal(weight, run.weights[name]) for name, weight in plain.weights.items())
     torch._dynamo.reset()

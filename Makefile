@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 HAS_TORCH := $(PYTHON) -c "import re, torch; assert tuple(map(int, re.findall(r'\d+', torch.__version__)[:2])) >= (2, 9)" 2>/dev/null
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench recipes clean
 
 demo: $(VENV)/installed
 	$(BIN)/mulligan run tiny
@@ -26,6 +26,9 @@ docs: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench
+
+recipes: $(VENV)/installed-dev
+	$(BIN)/python -m bench.recipes
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	if $(HAS_TORCH); then \

@@ -24,7 +24,7 @@ from mulligan.evaluate.config import EvaluateConfig
 from mulligan.model.config import ModelConfig
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
-from mulligan.quantize.config import QuantizeConfig
+from mulligan.quantize.config import RoundToNearest
 from mulligan.train.config import TrainConfig
 
 
@@ -36,7 +36,7 @@ class Recipe(FrozenConfig):
     grid: GridConfig
     train: TrainConfig
     average: AverageConfig
-    quantize: QuantizeConfig
+    quantize: RoundToNearest
     pack: PackConfig
     evaluate: EvaluateConfig
     budget_bytes: int = Field(default=16_000_000, ge=1)

@@ -242,9 +242,10 @@ def test_orthogonal_matrices_are_orthogonal_and_small_ones_as_before():
     network = GPT(config, 0)
     for weight in (network.blocks[0].attn.c_q.weight, network.blocks[3].mlp.fc.weight.t()):
         torch.testing.assert_close(weight @ weight.t(), torch.eye(32), rtol=0, atol=1e-5)
-    assert network.bigram.proj.weight.abs().max() <= 1 / 6**0.5, "6 wide: below min_dim, so uniform as before"
-    wide = GPT(config.replace(bigram_hash={"kind": "xor", "num_buckets": 37, "dim": 16}), 0).bigram.proj.weight
-    torch.testing.assert_close(wide.t() @ wide, torch.eye(16) / 10, rtol=0, atol=1e-5)
+    narrow = network.bigram.proj.weight
+    torch.testing.assert_close(narrow.t() @ narrow, torch.eye(6) / 10, rtol=0, atol=1e-5)
+    small = GPT(config.replace(initialisation={"kind": "orthogonal", "min_dim": 33}), 0).blocks[0].attn.c_q.weight
+    assert torch.equal(small, GPT(model_config(num_layers=5, model_dim=32), 0).blocks[0].attn.c_q.weight)
 
 
 @pytest.mark.parametrize(

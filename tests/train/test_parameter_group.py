@@ -23,7 +23,7 @@ GROUPS = {
     "blocks.0.attn_scale": ((16,), SCALAR),
     "blocks.0.resid_mix": ((2, 16), SCALAR),
     "skip_weights": ((1, 16), SCALAR),
-    "smear_gate.weight": ((1, 12), SCALAR),
+    "smear_gate.weight": ((1, 12), MATRIX),
     "relative_bias.weight": ((4, 32), SCALAR),
     "bigram.scale": ((), SCALAR),
     "ve_shared.scale": ((), SCALAR),

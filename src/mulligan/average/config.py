@@ -1,12 +1,16 @@
 """Configs of the average stage, torch-free: which snapshots of one training, with which coefficients."""
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig
+from mulligan.core.user_lever import UserLever
 from mulligan.numerics.trigger import Trigger
+
+if TYPE_CHECKING:
+    from mulligan.values.observer import Observer
 
 VERSION = 1
 
@@ -41,6 +45,16 @@ class LegacyBf16Swa(SnapshotsFrom):
     """SWA whose sum is kept in bfloat16, which loses updates: a published mistake, to reproduce only."""
 
     kind: Literal["legacy-bf16-swa"]
+
+
+class UserAverage(UserLever, SnapshotsFrom):
+    """An average of the user's own; what its observer has recorded at the end are the weights."""
+
+    path: ClassVar[str] = "average"
+
+    def observer(self) -> "Observer":
+        """Return what rides along with the training and records the average."""
+        raise NotImplementedError
 
 
 class TightSwa(FrozenConfig):
@@ -81,4 +95,4 @@ class Blend(FrozenConfig):
 
 
 AverageConfig = Annotated[Last | Ema | Swa | TightSwa | Lawa | LegacyBf16Swa | Blend, Field(discriminator="kind")]
-Observed = Ema | Swa | Lawa | LegacyBf16Swa
+Observed = Ema | Swa | Lawa | LegacyBf16Swa | UserAverage

@@ -3,7 +3,7 @@
 A lever of this stage may touch which snapshots enter and with which coefficients; not names, shapes or training.
 """
 
-from mulligan.average.config import Ema, Lawa, LegacyBf16Swa, Observed
+from mulligan.average.config import Ema, Lawa, LegacyBf16Swa, Observed, UserAverage
 from mulligan.average.ema import EmaObserver
 from mulligan.average.lawa import LawaObserver, mean_of_snapshots
 from mulligan.average.legacy_bf16_swa import LegacyBf16SwaObserver, wrong_mean
@@ -15,6 +15,8 @@ from mulligan.values.weights import Weights
 
 def make_observer(config: Observed) -> Observer:
     """Return the observer that records what `config` averages."""
+    if isinstance(config, UserAverage):
+        return config.observer()
     if isinstance(config, Ema):
         return EmaObserver(config)
     if isinstance(config, LegacyBf16Swa):

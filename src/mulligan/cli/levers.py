@@ -1,8 +1,15 @@
 """`mulligan levers`: every lever, stage by stage, from the cards in their files, and what a recipe may say of them."""
 
+from pathlib import Path
+
+from cyclopts import App
+
 from mulligan.cli.setting import AsJson
 
+app = App(name="levers")
 
+
+@app.default
 def levers(name: str | None = None, /, *, json: AsJson = False) -> int:
     """List every lever in a line each with what can be written for it, or show the whole card of the lever NAME."""
     from dataclasses import asdict
@@ -34,3 +41,26 @@ def levers(name: str | None = None, /, *, json: AsJson = False) -> int:
 
 def _settings(settings: dict[str, object]) -> str:
     return ", ".join(f"{name} {value}" if value == "(required)" else f"{name} = {value}" for name, value in settings.items())
+
+
+@app.command
+def check(file: Path, /, *, json: AsJson = False) -> int:
+    """Run the contracts on the levers in FILE, a Python file of your own; exit code 1 when one fails."""
+    from dataclasses import asdict
+    from tempfile import TemporaryDirectory
+
+    from mulligan.cli.terminal import out, print_json
+    from mulligan.lever_check import check_lever_file
+
+    with TemporaryDirectory(prefix="mulligan-levers-") as folder:
+        findings = check_lever_file(file, Path(folder))
+    failed = sum(not finding.holds for finding in findings)
+    if json:
+        print_json({"findings": [asdict(finding) for finding in findings], "failed": failed})
+    else:
+        for finding in findings:
+            out.print(f"{'holds' if finding.holds else 'FAILS'}      {finding.lever}: {finding.contract}")
+            if not finding.holds:
+                out.print(f"           {finding.why}")
+        out.print(f"{len(findings) - failed} of {len(findings)} contracts hold")
+    return int(failed > 0)

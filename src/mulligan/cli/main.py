@@ -1,6 +1,8 @@
 """The command `mulligan`: its sub-commands, and how an error becomes a sentence and an exit code."""
 
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
@@ -14,12 +16,12 @@ COMMANDS = {
     "compare": "Compare the arms of a results CSV over seeds: contrasts, effects, verdicts.",
     "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
     "import-checkpoint": "Read a starter-script checkpoint into a weights file.",
-    "levers": "List every lever with its card.",
     "report": "Write one self-contained HTML page of a finished run.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",
 }
 GROUPS = {
     "study": "Plan, run, watch and report a study.",
+    "levers": "List every lever with its card; check one of your own.",
     "recipe": "List, show and compare recipes.",
     "data": "Prepare, inspect, import and fetch corpora.",
     "store": "List, verify and clean the store.",
@@ -30,7 +32,8 @@ def make_app() -> App:
     """Return the command-line application; sub-commands are imported when one is called."""
     app = App(
         name="mulligan",
-        help="A lab for controlled experiments on byte-budgeted language models.",
+        help="A lab for controlled experiments on byte-budgeted language models. Every command takes --lever FILE.py, a lever "
+        "of your own (docs/add-a-lever.md).",
         version=__version__,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
@@ -43,11 +46,31 @@ def make_app() -> App:
     return app
 
 
+def _load_levers(arguments: list[str]) -> list[str]:
+    """Load what `--lever FILE` names, anywhere on the line, and what is installed; return the arguments without it."""
+    rest, files = [], []
+    given = iter(arguments)
+    for argument in given:
+        if argument == "--lever":
+            files.append(next(given, ""))
+        elif argument.startswith("--lever="):
+            files.append(argument.removeprefix("--lever="))
+        else:
+            rest.append(argument)
+    if files or entry_points(group="mulligan.levers"):
+        from mulligan.lever_file import load_installed_levers, load_lever_file
+
+        load_installed_levers()
+        for file in files:
+            load_lever_file(Path(file))
+    return rest
+
+
 def main() -> None:
     """Run the command line; exit codes are those of `core/error.py`."""
     app = make_app()
     try:
-        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
+        code = app(_load_levers(sys.argv[1:]), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         print(f"mulligan: {error}\nSee `mulligan --help`.", file=sys.stderr)
         sys.exit(2)

@@ -20,6 +20,7 @@ from mulligan.core.error import StoreCorruptError
 from mulligan.core.execution import Execution
 from mulligan.engine.inline import Done, missing_jobs
 from mulligan.engine.job import Job
+from mulligan.lever_file import load_lever_file, loaded_files
 from mulligan.store.store import Store
 
 ATTEMPTS = 2
@@ -64,7 +65,7 @@ class _Worker:
     def __init__(self, root: Path, size: PoolSize, device: str, segment_seconds: float) -> None:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        arguments = (theirs, root, size.threads, device, segment_seconds, os.getpid())
+        arguments = (theirs, root, size.threads, device, segment_seconds, os.getpid(), loaded_files())
         self.process: BaseProcess = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -201,7 +202,15 @@ def _fail_readers(waiting: dict[str, Job], progress: Progress) -> None:
             del waiting[key]
 
 
-def _work(connection: Connection, root: Path, threads: int, device: str, segment_seconds: float, parent: int) -> None:
+def _work(
+    connection: Connection,
+    root: Path,
+    threads: int,
+    device: str,
+    segment_seconds: float,
+    parent: int,
+    lever_files: Sequence[Path],
+) -> None:
     """Serve one job after the other; the whole life of a worker process."""
     import signal
 
@@ -212,6 +221,8 @@ def _work(connection: Connection, root: Path, threads: int, device: str, segment
 
     from mulligan.engine.stage_runner import run_job
 
+    for file in lever_files:
+        load_lever_file(file)
     torch.set_num_threads(threads)
 
     def tell(_: str, done: int, total: int, note: str) -> None:

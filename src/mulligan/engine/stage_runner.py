@@ -64,9 +64,9 @@ def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Pat
 
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.quantize import stage
-    from mulligan.quantize.config import RoundToNearest
+    from mulligan.quantize.config import RoundToNearest, UserQuantizer
 
-    assert isinstance(job.config, RoundToNearest)
+    assert isinstance(job.config, RoundToNearest | UserQuantizer)
     return stage.run(job.config, job.settings["grid"], _weights(job.sources["weights"], store)).save
 
 

@@ -1,10 +1,15 @@
 """Configs of the evaluate stage, torch-free: which windows, at which precision, over which bytes."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig
+from mulligan.core.user_lever import UserLever
+
+if TYPE_CHECKING:
+    from mulligan.evaluate.window import Windows as LaidWindows
+    from mulligan.values.byte_table import IntArray
 
 VERSION = 1
 
@@ -21,7 +26,9 @@ class Flat(FrozenConfig):
         return self.context_len
 
 
-class _Overlapping(FrozenConfig):
+class Overlapping(FrozenConfig):
+    """Windows of `context_len` tokens, `stride` tokens apart."""
+
     context_len: int = Field(ge=1)
     stride: int = Field(ge=1)
 
@@ -35,13 +42,23 @@ class _Overlapping(FrozenConfig):
         return self
 
 
-class Sliding(_Overlapping):
+class Sliding(Overlapping):
     """Windows of `context_len` tokens every `stride` tokens; each but the first scores its last `stride` tokens."""
 
     kind: Literal["sliding"]
 
 
-class DocumentIsolated(_Overlapping):
+class UserWindows(UserLever, Overlapping):
+    """Windows of the user's own; they must count every position exactly once."""
+
+    path: ClassVar[str] = "evaluate.windows"
+
+    def lay(self, starts: "IntArray", num_positions: int) -> "LaidWindows":
+        """Return the windows over `num_positions` targets; `starts`: the positions at which documents begin."""
+        raise NotImplementedError
+
+
+class DocumentIsolated(Overlapping):
     """Sliding windows within each document alone."""
 
     kind: Literal["document-isolated"]

@@ -8,7 +8,7 @@ import numpy as np
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
-from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat
+from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, UserWindows
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
@@ -127,6 +127,8 @@ def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
 
 def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
+    if isinstance(config, UserWindows):
+        return config.lay(starts, num_positions)
     if isinstance(config, Flat):
         return flat_windows(config, num_positions)
     if isinstance(config, DocumentIsolated):

@@ -4,11 +4,15 @@ Layers are counted from 0. A field that stands at its `off` value builds nothing
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
+from mulligan.core.user_lever import UserLever
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class FeedForwardKind(FrozenConfig):
@@ -41,6 +45,19 @@ class SwiGlu(FeedForwardKind):
     """Three matrices: W2 (silu(Wg x) * (W1 x))."""
 
     kind: Literal["swiglu"]
+
+
+class UserFeedForward(UserLever, FeedForwardKind):
+    """A feed-forward of the user's own."""
+
+    path: ClassVar[str] = "model.feed_forward"
+
+    def build(self, model: "ModelConfig") -> "nn.Module":
+        """Return the module of one block, (B, T, model_dim) -> (B, T, model_dim); its input is normalised.
+
+        Matrices are called `<name>.weight` and drawn as the network's others are; one called `proj` starts at zero.
+        """
+        raise NotImplementedError
 
 
 class NoExtension(FrozenConfig):

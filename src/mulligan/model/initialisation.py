@@ -1,7 +1,8 @@
 """Initial values: each parameter is drawn from a random stream of its own name, so that no lever moves another's.
 
 What it does     Matrices start uniform within 1 / sqrt(inputs) (kaiming) or orthogonal (those with both sides at least
-                 `min_dim`); projections back into the stream start at zero, tables as their levers say.
+                 `min_dim`, and hashed bigrams' projection at any size); projections back into the stream start at zero,
+                 tables as their levers say.
 Why it may help  Orthogonal matrices pass every direction on alike; zero projections let a block begin as the identity.
 Touches          model: the values at step 0.
 Cost             One QR decomposition per matrix, once.
@@ -63,7 +64,8 @@ def _normal_std(name: str, config: ModelConfig) -> float | None:
 
 def _draw_matrix(name: str, parameter: torch.Tensor, config: ModelConfig, generator: torch.Generator) -> None:
     start = config.initialisation
-    if not isinstance(start, OrthogonalInit) or min(parameter.shape) < start.min_dim:
+    small = min(parameter.shape) < getattr(start, "min_dim", 0) and name != "bigram.proj.weight"
+    if not isinstance(start, OrthogonalInit) or small:
         bound = 1.0 / math.sqrt(parameter.size(1))  # kaiming uniform with a = sqrt(5), torch's default
         parameter.uniform_(-bound, bound, generator=generator)
         return

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mulligan.model.attention import Attention, Seen
-from mulligan.model.config import ModelConfig
+from mulligan.model.config import ModelConfig, UserFeedForward
 from mulligan.model.feed_forward import FeedForward
 from mulligan.model.residual_mixing import mix_residual
 
@@ -31,7 +31,8 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.attn = Attention(config, layer)
-        self.mlp = FeedForward(config)
+        own = config.feed_forward
+        self.mlp = own.build(config) if isinstance(own, UserFeedForward) else FeedForward(config)
         self.attn_scale = nn.Parameter(torch.ones(config.model_dim))
         self.mlp_scale = nn.Parameter(torch.ones(config.model_dim))
         self.resid_mix = nn.Parameter(torch.stack((torch.ones(config.model_dim), torch.zeros(config.model_dim))))

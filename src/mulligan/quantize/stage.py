@@ -13,7 +13,7 @@ from mulligan.core.canonical import Json
 from mulligan.numerics.config import Format, Fp32Format, GridConfig
 from mulligan.numerics.grid import FP16_MAX, assign
 from mulligan.quantize.config import VERSION as VERSION
-from mulligan.quantize.config import QuantizeConfig
+from mulligan.quantize.config import QuantizeConfig, UserQuantizer
 from mulligan.quantize.round_to_nearest import round_to_nearest
 from mulligan.values.quantized import Quantized
 from mulligan.values.weights import Weights
@@ -24,7 +24,10 @@ def run(config: QuantizeConfig, grid: GridConfig, weights: Weights) -> Quantized
     formats = assign(grid, {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()})
     for name, tensor in weights.tensors.items():
         _check_range(name, tensor, formats[name])
-    tensors = round_to_nearest(config, formats, weights.tensors)
+    if isinstance(config, UserQuantizer):
+        tensors = config.quantize(formats, weights.tensors)
+    else:
+        tensors = round_to_nearest(config, formats, weights.tensors)
     quantized = Quantized(tensors, weights.model, {})
     errors = relative_rms_errors(weights.tensors, quantized.dequantize())
     record: dict[str, Json] = {"kind": config.kind, "weights": weights.record, "relative_rms_error": dict(errors)}

@@ -5,13 +5,18 @@ the first step to the last.
 """
 
 from bisect import bisect_left
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
+from mulligan.core.user_lever import UserLever
 from mulligan.numerics.trigger import AtFraction, AtStep, Trigger
 from mulligan.train.batch_ramp import BatchSizes, linear_ramp
+
+if TYPE_CHECKING:
+    from mulligan.train.batch import Batches
+    from mulligan.values.corpus import TokenStream
 
 VERSION = 1
 
@@ -106,6 +111,16 @@ class ShuffledLoader(FrozenConfig):
     """Blocks of `seq_len` tokens from a random phase on, in a random permutation; both are drawn anew for every epoch."""
 
     kind: Literal["shuffled"]
+
+
+class UserLoader(UserLever):
+    """A loader of the user's own."""
+
+    path: ClassVar[str] = "train.loader"
+
+    def batches(self, config: "TrainConfig", stream: "TokenStream", seed: int) -> "Batches":
+        """Return the batches of one training; `seed` is that of the data order. See `train/batch.py` for what they must be."""
+        raise NotImplementedError
 
 
 class DocumentPackingLoader(FrozenConfig):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mulligan.core.random_stream import random_stream
 from mulligan.train.batch import Batches, too_small
-from mulligan.train.config import SequentialLoader, TrainConfig
+from mulligan.train.config import SequentialLoader, TrainConfig, UserLoader
 from mulligan.train.document_packing import DocumentPackedBatches
 from mulligan.train.shuffled import ShuffledBatches
 from mulligan.values.byte_table import IntArray
@@ -39,4 +39,7 @@ KINDS: dict[str, Callable[[TrainConfig, TokenStream, int], Batches]] = {
 
 def make_batches(config: TrainConfig, stream: TokenStream, seed: int) -> Batches:
     """Return the loader of `config`; its order is drawn from `train.data_seed`, or from the run's `seed` without one."""
-    return KINDS[config.loader.kind](config, stream, seed if config.data_seed is None else config.data_seed)
+    seed = seed if config.data_seed is None else config.data_seed
+    if isinstance(config.loader, UserLoader):
+        return config.loader.batches(config, stream, seed)
+    return KINDS[config.loader.kind](config, stream, seed)

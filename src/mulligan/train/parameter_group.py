@@ -9,8 +9,8 @@ MATRIX, TOKEN, HEAD, SCALAR = "matrix", "token", "head", "scalar"
 TABLES = ("tok_emb.weight", "bigram.embed.weight", "ve_shared.embed.weight")
 """Rows looked up by token, or by a hash of tokens."""
 
-PROJECTIONS = ("bigram.proj.weight", "ve_shared.proj.weight")
-"""Matrices outside the blocks."""
+PROJECTIONS = ("bigram.proj.weight", "ve_shared.proj.weight", "smear_gate.weight")
+"""Matrices outside the blocks; the input-gated smear's single row is one in its published script (PR 1716)."""
 
 GATES = (".attn.attn_gate_proj.weight",)
 """Two-dimensional weights of blocks that are no matrices to orthogonalise: one number per head out of a few channels."""

@@ -1,0 +1,126 @@
+"""Levers from files of the user's own: loaded by path or from the entry point `mulligan.levers`, each joins its choice.
+
+Torch-free as long as the files are: a lever imports torch in the method that needs it.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import Field
+
+from mulligan.average.config import UserAverage
+from mulligan.core.config import FrozenConfig
+from mulligan.core.user_lever import UserLever
+from mulligan.evaluate.config import UserWindows
+from mulligan.model.config import UserFeedForward
+from mulligan.quantize.config import UserQuantizer
+from mulligan.recipe import Recipe
+from mulligan.train.config import UserLoader
+
+OPEN = (UserFeedForward, UserLoader, UserAverage, UserQuantizer, UserWindows)
+ENTRY_POINT = "mulligan.levers"
+_loaded: dict[Path, list[type[UserLever]]] = {}
+
+
+def load_lever_file(path: Path) -> list[type[UserLever]]:
+    """Import a file and let its levers join the recipe; return them. Loading a file twice does nothing the second time.
+
+    ValueError when there is no such file, when it cannot be imported, holds no lever, or takes a kind that is there already.
+    """
+    path = path.resolve()
+    if path in _loaded:
+        return _loaded[path]
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file. Give the Python file of a lever.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    module = _imported(path, f"mulligan_lever_{digest}")
+    levers = [
+        found
+        for found in vars(module).values()
+        if inspect.isclass(found) and issubclass(found, UserLever) and found.__module__ == module.__name__
+    ]
+    if not levers:
+        known = ", ".join(f"{base.__name__} ({base.path})" for base in OPEN)
+        raise ValueError(f"{path}: holds no lever. A lever is a class that extends one of: {known}.")
+    for lever in levers:
+        lever.file_digest = digest
+        _join(lever, path)
+    _loaded[path] = levers
+    return levers
+
+
+def loaded_files() -> tuple[Path, ...]:
+    """Return the files whose levers have joined: other processes of a run must load them too."""
+    return tuple(_loaded)
+
+
+def load_installed_levers() -> None:
+    """Load the lever files of installed packages that name a module in the entry point `mulligan.levers`."""
+    for point in entry_points(group=ENTRY_POINT):
+        spec = importlib.util.find_spec(point.value)
+        if spec is None or spec.origin is None:
+            raise ValueError(f"The entry point {ENTRY_POINT}: {point.name} = {point.value!r} is no module. Mend or remove it.")
+        load_lever_file(Path(spec.origin))
+
+
+def _imported(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: not a Python file. Give the .py file of a lever.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ValueError(f"{path}: cannot be imported: {type(error).__name__}: {error}.") from error
+    return module
+
+
+def _join(lever: type[UserLever], path: Path) -> None:
+    """Add a lever to the union at its path, and build anew the schemas of the configs that hold it."""
+    if not any(issubclass(lever, base) for base in OPEN):
+        raise ValueError(f"{path}: {lever.__name__} extends none of {', '.join(base.__name__ for base in OPEN)}.")
+    kind = lever.model_fields.get("kind")
+    if kind is None or len(get_args(kind.annotation)) != 1:
+        raise ValueError(f'{path}: {lever.__name__} has no kind. Write kind: Literal["its-name"].')
+    owners, field = _owners(lever.path)
+    info = owners[-1].model_fields[field]
+    members = _members(info.annotation)
+    taken = {name for member in members for name in get_args(member.model_fields["kind"].annotation)}
+    (name,) = get_args(kind.annotation)
+    if name in taken:
+        raise ValueError(f"{path}: {lever.path} has a kind {name!r} already. Give {lever.__name__} another name.")
+    union: Any = Union[(*members, lever)]
+    if get_origin(info.annotation) is tuple:
+        info.annotation = tuple[Annotated[union, Field(discriminator="kind")], ...]
+    else:
+        info.annotation, info.discriminator = union, "kind"
+    for owner in reversed(owners):
+        owner.model_rebuild(force=True)
+
+
+def _owners(path: str) -> tuple[list[type[FrozenConfig]], str]:
+    """Return the configs on the way to a dotted path of the recipe, the recipe first, and the last name."""
+    *names, field = path.split(".")
+    owners: list[type[FrozenConfig]] = [Recipe]
+    for name in names:
+        annotation = owners[-1].model_fields[name].annotation
+        assert inspect.isclass(annotation)
+        assert issubclass(annotation, FrozenConfig)
+        owners.append(annotation)
+    return owners, field
+
+
+def _members(annotation: Any) -> Iterable[type[FrozenConfig]]:
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
+    if inspect.isclass(annotation) and issubclass(annotation, FrozenConfig):
+        return [annotation]
+    return [member for argument in arguments for member in _members(argument)]

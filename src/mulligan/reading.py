@@ -26,6 +26,7 @@ READING = (
     "bytes_kind",
     "validation_documents",
     "legal",
+    "attention_window",
 )
 
 

@@ -148,5 +148,6 @@ CHANGES = [
     ),
     LeverChange("raw bytes", "evaluate", "evaluate.bytes=raw"),
     LeverChange("scoring precision", "evaluate", "evaluate.precision=bf16"),
+    LeverChange("as-trained", "evaluate", 'evaluate.attention_window={kind = "causal", tokens = 2}'),
     LeverChange("validation_documents", "evaluate", "data.validation_documents=4"),
 ]

@@ -164,11 +164,13 @@ def test_a_card_without_a_heading_is_refused():
 def test_every_kind_in_a_union_is_tried_by_a_contract():
     """A kind that no contract switches on would be a lever that nobody has seen act.
 
-    Tested elsewhere: `last`, `constant` and `off` are off, `seconds` gives no equal bits (tests/engine, tests/train),
-    `embedded` is a corpus of its own (tests/data), `untied` needs a learning rate besides (tests/train).
+    Tested elsewhere: `last`, `constant`, `as-trained` and `off` are off, `seconds` gives no equal bits (tests/engine,
+    tests/train), `embedded` is a corpus of its own (tests/data), `untied` needs a learning rate besides (tests/train).
     """
     tried = (
-        " ".join(change.change for change in CHANGES) + json.dumps(recipe_data()) + " last constant off seconds embedded untied"
+        " ".join(change.change for change in CHANGES)
+        + json.dumps(recipe_data())
+        + " last constant off as-trained seconds embedded untied"
     )
     for kind in kinds_of(Recipe):
         assert re.search(rf"\b{kind}\b", tried), kind

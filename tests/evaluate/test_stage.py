@@ -382,3 +382,26 @@ def test_a_text_without_bytes_to_count_is_refused(tmp_path):
         corpus = _with_token(corpus, position, 0, tmp_path / str(position))
     with pytest.raises(ValueError, match="at least one byte"):
         score(corpus, FLAT)
+
+
+@KINDS
+def test_a_network_is_scored_with_another_window_than_its_own(tmp_path, windows):
+    """The scores are those of a network of that window, the address says so, and the other way round."""
+    corpus, model = corpus_of(TEXTS, tmp_path / "corpus"), network()
+    narrow = {"kind": "causal", "tokens": 3}
+    base = {"windows": (windows,), "precision": "fp32", "bytes": "piece"}
+    plain, asked = (EvaluateConfig.model_validate({**base, **more}) for more in ({}, {"attention_window": narrow}))
+    wide = EvaluateConfig.model_validate({**base, "attention_window": {"kind": "off"}})
+
+    def weights(**changes):
+        return Weights(model.state_dict(), model.config.replace(**changes).canonical(), {})
+
+    def nats(config, **changes):
+        return run(config, windows, None, weights(**changes), corpus, Execution())
+
+    expected = nats(plain, attention_window=narrow)
+    assert np.array_equal(nats(asked).nats, expected.nats)
+    assert np.array_equal(nats(wide, attention_window=narrow).nats, nats(plain).nats)
+    assert not np.array_equal(expected.nats, nats(plain).nats)
+    assert nats(asked).summary["attention_window"] == narrow
+    assert "attention_window" not in nats(plain).summary

@@ -20,9 +20,23 @@ NAMES = {
     "swa-x-warmdown",
     "tight-swa-vs-ema",
     "warmdown-x-lr",
+    "position-schemes",
+    "train-length-x-eval-length",
+    "attention-window-2x2",
+    "batch-size",
+    "momentum-x-lr",
+    "bigram-dim",
+    "stack-455-leave-one-out",
 }
 SCALES = [(path.stem, scale) for path in sorted(FOLDER.glob("*.toml")) for scale in tomllib.loads(path.read_text())["scale"]]
-SHARED = {"qat-x-swa": 0.4, "qat-x-average": 0.15, "tight-swa-vs-ema": 0.34, "swa-accumulation-dtype": 0.51}
+SHARED = {
+    "qat-x-swa": 0.4,
+    "qat-x-average": 0.15,
+    "tight-swa-vs-ema": 0.34,
+    "swa-accumulation-dtype": 0.51,
+    "position-schemes": 0.34,
+    "attention-window-2x2": 0.51,
+}
 
 
 def test_all_are_there_and_each_has_a_scale_for_two_cores_and_the_published_one():

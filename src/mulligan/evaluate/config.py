@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mulligan.core.config import FrozenConfig
+from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
+from mulligan.model.config import AttentionWindow, Off
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows
@@ -67,9 +68,21 @@ class DocumentIsolated(Overlapping):
 Windows = Annotated[Flat | Sliding | DocumentIsolated, Field(discriminator="kind")]
 
 
+class AsTrained(FrozenConfig):
+    """The network's own attention window."""
+
+    kind: Literal["as-trained"]
+
+
 class EvaluateConfig(FrozenConfig):
-    """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes."""
+    """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
+
+    `attention_window`: another window than the network was trained with, or none.
+    """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"]
     bytes: Literal["piece", "raw"]
+    attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
+        AsTrained(kind="as-trained"), off={"kind": "as-trained"}
+    )

@@ -3,12 +3,15 @@
 A lever of this stage may touch the context that each token sees; not which bytes are counted.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
+from mulligan.core.canonical import Json
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
-from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, UserWindows
+from mulligan.evaluate.config import AsTrained, DocumentIsolated, EvaluateConfig, Flat, UserWindows
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
@@ -43,6 +46,7 @@ def run(
     last = stream.num_tokens if num_documents == len(documents.starts) else int(documents.starts[num_documents]) + 1
     num_positions = last - 1
     laid = lay_windows(windows, starts, num_positions)
+    weights, address = _seen_through(config, weights)
     model = load_model(weights, corpus, execution)
     nats = score_windows(model, stream, laid, num_positions, windows.context_len, config.precision, execution, what).numpy()
     if not np.isfinite(nats).all():
@@ -72,6 +76,7 @@ def run(
             "corpus": corpus.digest,
             "validation_documents": num_documents,
             "legal": True,
+            **address,
         },
     )
 
@@ -91,6 +96,14 @@ def check_corpus(config: EvaluateConfig, validation_documents: int | None, corpu
             f"Give 1 to {present}, or none for all."
         )
     return validation_documents or present
+
+
+def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
+    """Return the weights of a network with the window that scoring asks for, and what its address says of it."""
+    if isinstance(config.attention_window, AsTrained):
+        return weights, {}
+    window = config.attention_window.canonical()
+    return replace(weights, model={**weights.model, "attention_window": window}), {"attention_window": window}
 
 
 def check_bos(model: ModelConfig, corpus: Corpus) -> None:

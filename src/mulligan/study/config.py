@@ -92,7 +92,7 @@ class Address(FrozenConfig):
 
     point: Literal["raw", "averaged", "quantized"] | None = None
     log: str | None = None
-    windows: Literal["flat", "sliding", "document-isolated"] | None = None
+    windows: str | None = None
     context_len: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
 

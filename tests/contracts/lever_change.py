@@ -96,6 +96,13 @@ CHANGES = [
         'train.fake_quantize={kind = "parameter-swap", start = {kind = "at-fraction", value = 0.75}}',
         begins=9,
     ),
+    LeverChange(
+        "match",
+        "train",
+        'train.fake_quantize.match=["*.mlp.*"]',
+        begins=9,
+        given=('train.fake_quantize={kind = "parameter-swap", start = {kind = "at-fraction", value = 0.75}}',),
+    ),
     LeverChange("sequential", "train", 'train.loader={kind = "sequential", start = "fixed"}'),
     LeverChange(
         "batch_ramp",

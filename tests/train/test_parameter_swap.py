@@ -177,3 +177,15 @@ def test_a_trigger_that_never_fires_is_refused():
 
     with pytest.raises(ValueError, match="never fires"):
         History(swapping(start=8), GRID)
+
+
+def test_a_part_of_the_stored_integers_is_rounded_and_the_rest_is_left():
+    """Levers 7.6: matrices alone, the table not, though both are stored as integers."""
+    model = random_network(model_config())
+    weights = weights_of(model)
+    latent = {name: weight.detach().clone() for name, weight in weights.items()}
+    with Swap(weights, GRID, ["blocks.*"]).rounded():
+        moved = {name for name, weight in weights.items() if not torch.equal(weight, latent[name])}
+    assert moved == {name for name in weights if name.startswith("blocks.") and name.endswith(".weight")}
+    with pytest.raises(ValueError, match=r"match: 'block\.\*' matches no tensor that the grid stores as integers"):
+        Swap(weights, GRID, ["block.*"])

@@ -35,6 +35,7 @@ class History:
         self.row_lengths = row_lengths(config, schedule)
         fake = config.fake_quantize
         self.fake_from: int | None = None
+        self.fake = {name: value for name, value in fake.canonical().items() if name != "start"}
         if isinstance(fake, ParameterSwap) and config.num_steps is not None:
             self.fake_from = schedule.first_step(fake.start)
         start = config.recurrence_start
@@ -91,7 +92,7 @@ class History:
         if self.taper is not None and step >= self.taper.first_step:
             acting[TAPER] = self.taper.canonical()
         if self.fake_from is not None and step >= self.fake_from:
-            acting["fake_quantize"] = {"kind": self.config.fake_quantize.kind, "grid": self.grid.canonical()}
+            acting["fake_quantize"] = {**self.fake, "grid": self.grid.canonical()}
         if step < self.loops_from:
             acting["recurrence"] = "waits"
         if self.batch_sizes.at(step) != self.config.batch_tokens:

@@ -3,14 +3,16 @@
 What it does     Before each step's forward pass every tensor that the grid stores as integers is overwritten by its
                  rounding; after the backward pass the weights are put back, and the optimizer moves them.
 Why it may help  The network learns weights whose rounding costs little; the penalty of few bits shrinks.
-Touches          train: where gradients are taken, from the trigger on; same grid, tensors and scales as the export.
+Touches          train: where gradients are taken, from the trigger on; same grid, tensors and scales as the export, or
+                 those of its tensors that `match` names.
 Cost             One rounding and two copies of the weights per step while it acts; no artifact bytes.
 Source           Straight-through estimator: Bengio et al. 2013, arXiv:1308.3432; parameter-golf PR 989.
 Published        Without SWA -4.97 mBPB, with SWA +1.25, not significant (PR 989, 2 seeds).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 
 import torch
 
@@ -22,9 +24,16 @@ from mulligan.numerics.grid import assign
 class Swap:
     """Swaps the weights that `grid` exports as integers for their rounding, in place: a compiled graph sees no change."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], grid: GridConfig) -> None:
+    def __init__(self, weights: Mapping[str, torch.Tensor], grid: GridConfig, match: Sequence[str] = ("*",)) -> None:
         formats = assign(grid, {name: tuple(weight.shape) for name, weight in weights.items()})
-        self.formats = {name: format for name, format in formats.items() if isinstance(format, IntFormat)}
+        stored = {name: format for name, format in formats.items() if isinstance(format, IntFormat)}
+        for glob in match:
+            if stored and not any(fnmatchcase(name, glob) for name in stored):
+                raise ValueError(
+                    f"train.fake_quantize.match: {glob!r} matches no tensor that the grid stores as integers. "
+                    f"There are: {', '.join(list(stored)[:4])} and so on. Correct or remove the glob."
+                )
+        self.formats = {name: form for name, form in stored.items() if any(fnmatchcase(name, glob) for glob in match)}
         self.weights = [weights[name] for name in self.formats]
         if not self.formats:
             raise ValueError(

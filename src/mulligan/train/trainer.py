@@ -62,7 +62,7 @@ class Trainer:
         if isinstance(config.fake_quantize, ParameterSwap):
             if grid is None:
                 raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
-            self.swap = Swap(self.weights, grid)
+            self.swap = Swap(self.weights, grid, config.fake_quantize.match)
         self.batches = make_batches(config, stream, seed)
         self.step = 0
         self.elapsed_seconds = 0.0

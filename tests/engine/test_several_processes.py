@@ -34,6 +34,9 @@ LATE = {
 }
 SECONDS = {"budget": {"kind": "seconds", "seconds": 1.0}, "warmdown": {"kind": "seconds", "seconds": 0.5}}
 
+UNHURRIED = ["--monitor-interval=2"]
+"""Torchrun looks seldom enough to see processes end of themselves, and not by its own signal."""
+
 HOOK = """
 import hashlib, json, os, signal, sys, time
 from pathlib import Path
@@ -82,7 +85,12 @@ def torchrun(target, *arguments, options=()):
 def hooked(tmp_path, command, slow=0.0, lost_at=-1):
     """Run `command` in two processes, the second slower by some seconds a step, or killed at a step."""
     (tmp_path / "hook.py").write_text(HOOK)
-    return torchrun([str(tmp_path / "hook.py")], *command, str(slow), str(lost_at), str(tmp_path))
+    return torchrun([str(tmp_path / "hook.py")], *command, str(slow), str(lost_at), str(tmp_path), options=UNHURRIED)
+
+
+def exit_codes(done):
+    """The exit codes other than 0, from torchrun's table."""
+    return re.findall(r"^ +exitcode +: (-?\d+)", done.stderr, re.MULTILINE)
 
 
 def states(folder):
@@ -159,7 +167,8 @@ def test_a_lost_process_ends_the_run_and_the_next_one_goes_on(pairs, commands, t
     store = tmp_path / "store"
     killed = hooked(tmp_path, [*commands["late"], "--store", str(store)], lost_at=17)
     assert killed.returncode != 0
-    assert "SIGKILL" in killed.stderr
+    assert sorted(exit_codes(killed)) == ["-9", "6"], killed.stderr
+    assert killed.stderr.count("mulligan: another process of this run has ended") == 1
     assert sorted(states(store)) == [10]
     resumed = torchrun(["-m", "mulligan"], *commands["late"], "--store", str(store))
     assert resumed.returncode == 0, resumed.stderr
@@ -172,9 +181,16 @@ def test_a_lost_process_ends_the_run_and_the_next_one_goes_on(pairs, commands, t
 
 def test_a_loss_that_is_not_finite_ends_every_process_with_code_5(commands, tmp_path):
     command = [*commands["plain"], "--set", "train.optimizer.token_lr=1e30", "--store", str(tmp_path)]
-    done = torchrun(["-m", "mulligan"], *command, options=["--monitor-interval=3"])  # so that both end of themselves
-    assert re.findall(r"^ +exitcode +: (-?\d+)", done.stderr, re.MULTILINE) == ["5", "5"], done.stderr
+    done = torchrun(["-m", "mulligan"], *command, options=UNHURRIED)
+    assert exit_codes(done) == ["5", "5"], done.stderr
     assert done.stderr.count("mulligan: The loss is nan at step") == 1
+
+
+def test_what_the_first_process_refuses_ends_the_others_in_order(commands, tmp_path):
+    command = [*commands["plain"], "--set", "train.batch_tokens=24", "--store", str(tmp_path)]
+    done = torchrun(["-m", "mulligan"], *command, options=UNHURRIED)
+    assert exit_codes(done) == ["2"], done.stderr
+    assert done.stderr.count("mulligan: A step of 24 tokens has 3 rows") == 1
 
 
 def test_a_budget_in_seconds_ends_at_one_step_on_all_processes(commands, tmp_path):

@@ -51,9 +51,11 @@ def run(
     if execution.ranks.rank > 0:
         return _follow(road, kept, execution)
     kept.record_run(*road.record(recipe))
-    with show_progress() as progress:
-        done = run_jobs(road.jobs, kept, replace(execution, progress=progress))
-    execution.ranks.end()
+    try:
+        with show_progress() as progress:
+            done = run_jobs(road.jobs, kept, replace(execution, progress=progress))
+    finally:
+        execution.ranks.end()
     result = read_road(road, done, kept, recipe)
     if json:
         print_json(result)

@@ -1,6 +1,7 @@
 """How a stage is run, as against what it computes: device, threads, processes, progress. No key ever sees this."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,11 @@ class Ranks:
 
     def meet(self) -> None:
         """Wait for all ranks, however long that takes."""
+
+    @contextmanager
+    def training(self, key: str) -> Iterator[None]:  # noqa: ARG002
+        """On rank 0: tell the others, who wait for word, to train what `key` names; afterwards they wait again."""
+        yield
 
     def end(self) -> None:
         """Part: rank 0 says that nothing is left to train, and the others have heard it."""

@@ -30,8 +30,8 @@ def run_job(job: Job, store: Store, execution: Execution) -> None:
         if store.has(job.call):
             return  # another observation's replay recorded this one too
         check_shares(job.trajectory.train, execution.ranks.world_size)
-        execution.ranks.from_first(job.trajectory.state_call().key)  # the other ranks wait for this word
-        run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
+        with execution.ranks.training(job.trajectory.state_call().key):
+            run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
     else:
         publish(_MAKERS[job.call.stage](job, store, execution))
 

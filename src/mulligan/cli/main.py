@@ -7,7 +7,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from mulligan import __version__
-from mulligan.core.error import EXIT_CODES
+from mulligan.core.error import EXIT_CODES, exit_code
 
 COMMANDS = {
     "run": "Train, average, quantize, pack and score a recipe; answers from the store what is there.",
@@ -81,5 +81,5 @@ def main() -> None:
             else error
         )
         print(f"mulligan: {text}", file=sys.stderr)
-        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+        sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,11 +1,17 @@
-"""`mulligan run`: the whole road of one recipe and seed."""
+"""`mulligan run`: the whole road of one recipe and seed, in one process or, under torchrun, trained over several."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from mulligan.cli.setting import DEFAULT_STORE, AsJson, Compile, Data, Device, Seed, Set, StoreFolder, Threads
+
+if TYPE_CHECKING:
+    from mulligan.core.execution import Execution
+    from mulligan.flow import Road
+    from mulligan.store.store import Store
 
 
 def run(
@@ -27,10 +33,11 @@ def run(
 ) -> int:
     """Train, average, quantize, pack and score RECIPE (a shipped name or a .toml file); the score is of the packed bytes.
 
-    Exit codes: 0 done, 2 usage, 3 over budget, 4 store corrupt, 5 diverged, 130 interrupted (run again to go on).
+    Exit codes: 0 done, 2 usage, 3 over budget, 4 store corrupt, 5 diverged, 6 a process of several was lost, 130 interrupted
+    (run again to go on).
     """
     from mulligan.cli.road import road_from
-    from mulligan.cli.setting import make_execution
+    from mulligan.cli.setting import make_execution, perhaps_launched
     from mulligan.cli.terminal import print_json, show_progress
     from mulligan.core.execution import Execution
     from mulligan.engine.inline import missing_jobs, run_jobs
@@ -38,11 +45,17 @@ def run(
     from mulligan.store.store import Store
 
     road, kept = road_from(recipe, changes or [], seed, data, weights), Store(store)
+    execution = Execution()
+    if missing_jobs(road.jobs, kept) or perhaps_launched():
+        execution = make_execution(device, threads, compile, segment_seconds=segment_seconds, together=True)
+    if execution.ranks.rank > 0:
+        return _follow(road, kept, execution)
     kept.record_run(*road.record(recipe))
-    with show_progress() as progress:
-        nothing_to_do = not missing_jobs(road.jobs, kept)
-        execution = Execution() if nothing_to_do else make_execution(device, threads, compile, progress, segment_seconds)
-        done = run_jobs(road.jobs, kept, execution)
+    try:
+        with show_progress() as progress:
+            done = run_jobs(road.jobs, kept, replace(execution, progress=progress))
+    finally:
+        execution.ranks.end()
     result = read_road(road, done, kept, recipe)
     if json:
         print_json(result)
@@ -50,6 +63,19 @@ def run(
         _print(result)
     warn_of_replay(result)
     check_budget(result["artifact"])
+    return 0
+
+
+def _follow(road: "Road", store: "Store", execution: "Execution") -> int:
+    """Train with rank 0 to the end; return the exit code. What ends all ranks is said by rank 0 alone."""
+    from mulligan.core.error import DivergedError, LostRankError, exit_code
+    from mulligan.engine.inline import follow_jobs
+
+    try:
+        follow_jobs(road.jobs, store, execution)
+        execution.ranks.end()
+    except (DivergedError, LostRankError, KeyboardInterrupt) as error:
+        return exit_code(error)
     return 0
 
 

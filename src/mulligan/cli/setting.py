@@ -2,12 +2,13 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from mulligan.core.execution import Execution, Progress, no_progress
+from mulligan.core.execution import Execution, Progress, Ranks, no_progress
 
 Set = Annotated[list[str], Parameter(name="--set", negative="", help="Change one value of the recipe: path=value. Repeatable.")]
 Data = Annotated[Path | None, Parameter(help="A prepared corpus (made by `mulligan data prepare`).")]
@@ -31,9 +32,16 @@ def make_execution(
     compile_network: bool,
     progress: Progress = no_progress,
     segment_seconds: float = Execution.segment_seconds,
+    *,
+    together: bool = False,
 ) -> Execution:
-    """Return how to run; sets torch's thread count. ValueError when there is no such device. Imports torch."""
+    """Return how to run; sets torch's thread count. ValueError when there is no such device. Imports torch.
+
+    `together`: under torchrun, wait for the other processes and train with them; without it, torchrun is refused.
+    """
     import torch
+
+    from mulligan.train.parallel import join, launched
 
     if threads is not None and threads < 1:
         raise ValueError(f"--threads {threads}: give 1 or more.")
@@ -41,12 +49,24 @@ def make_execution(
         raise ValueError(f"--segment-seconds {segment_seconds}: give more than 0.")
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
         raise ValueError(f"--device {device}: unknown. Allowed: auto, cpu, cuda, cuda:N.")
-    torch.set_num_threads(threads or _num_cores())
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: this torch ({torch.__version__}) finds no CUDA device. Use --device cpu.")
-    return Execution(device, compile_network, segment_seconds, progress)
+    ranks = Ranks()
+    if launched():
+        if not together:
+            raise ValueError("This command is one process. Start it without torchrun; only `mulligan run` trains over several.")
+        if device.startswith("cuda:"):
+            raise ValueError(f"--device {device}: under torchrun each process takes its own GPU. Give cuda or auto.")
+        ranks = join(device)
+    torch.set_num_threads(threads or max(1, _num_cores() // ranks.world_size))
+    return Execution(device, compile_network, segment_seconds, progress, ranks)
+
+
+def perhaps_launched() -> bool:
+    """Say, without importing torch, whether torchrun may have started this process: its command begins with python -u."""
+    return sys.orig_argv[1:2] == ["-u"]
 
 
 def _num_cores() -> int:

@@ -1,11 +1,14 @@
-"""The inline engine: runs what is missing in this process, one job at a time, each under its key's lock."""
+"""The inline engine: runs what is missing in this process, one job at a time, each under its key's lock.
+
+With several ranks, rank 0 runs the jobs and the others train with it.
+"""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mulligan.core.execution import Execution
-from mulligan.engine.job import Job
+from mulligan.engine.job import Job, folder_of
 from mulligan.engine.stage_runner import run_job
 from mulligan.store.store import Store
 
@@ -53,3 +56,17 @@ def run_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> list[Do
             store.open(job.call)
         done.append(Done(job, status, time.monotonic() - began))
     return done
+
+
+def follow_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> None:
+    """On a rank that is not the first: train with rank 0 what it trains, until it says that nothing is left.
+
+    It alone decides what is missing, holds locks, publishes, and runs every other stage.
+    """
+    from mulligan.engine.training import run_trajectory
+
+    trainings = {job.trajectory.state_call().key: job for job in jobs if job.trajectory is not None and "corpus" in job.sources}
+    while key := execution.ranks.from_first(""):
+        job = trainings[key]
+        assert job.trajectory is not None
+        run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)

@@ -24,11 +24,14 @@ def run_job(job: Job, store: Store, execution: Execution) -> None:
 
     if job.call.stage in ("train", "observe"):
         from mulligan.engine.training import run_trajectory
+        from mulligan.train.parallel import check_shares
 
         assert job.trajectory is not None
         if store.has(job.call):
             return  # another observation's replay recorded this one too
-        run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
+        check_shares(job.trajectory.train, execution.ranks.world_size)
+        with execution.ranks.training(job.trajectory.state_call().key):
+            run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
     else:
         publish(_MAKERS[job.call.stage](job, store, execution))
 

@@ -21,8 +21,12 @@ Riding = Sequence[tuple[Observed, Observer]]
 
 
 def run_trajectory(trajectory: Trajectory, corpus_folder: Path, store: Store, execution: Execution) -> None:
-    """Train to the end, publishing the state and what is not yet observed at every cut and at the end."""
-    riding = [(observed, make_observer(observed)) for observed in missing_observations(trajectory, store)]
+    """Train to the end, publishing the state and what is not yet observed at every cut and at the end.
+
+    Every rank trains; rank 0 alone observes and publishes.
+    """
+    missing = missing_observations(trajectory, store) if execution.ranks.rank == 0 else []
+    riding = [(observed, make_observer(observed)) for observed in missing]
     stream = Corpus.load(corpus_folder).tokens("train")
     observers = [observer for _, observer in riding]
     trainer = Trainer(
@@ -45,7 +49,9 @@ def missing_observations(trajectory: Trajectory, store: Store) -> list[Observed]
 
 
 def _begin_or_resume(trainer: Trainer, riding: Riding, trajectory: Trajectory, store: Store) -> None:
-    cut = trajectory.latest_cut(store, [observed for observed, _ in riding])
+    found = trajectory.latest_cut(store, [observed for observed, _ in riding]) if trainer.ranks.rank == 0 else None
+    said = trainer.ranks.from_first("" if found is None else repr(float(found)))
+    cut = float(said) if said else None
     if cut is None:
         trainer.begin()
         return
@@ -67,6 +73,7 @@ def _speed(trainer: Trainer, from_step: int, seconds: float) -> dict[str, Json]:
     return {
         "device": trainer.execution.device,
         "compiled": trainer.execution.compile,
+        "world_size": trainer.ranks.world_size,
         "from_step": from_step,
         "num_steps": trainer.step - from_step,
         "seconds": seconds,
@@ -78,9 +85,12 @@ def _publish(
     trainer: Trainer, riding: Riding, trajectory: Trajectory, cut: Cut, store: Store, provenance: dict[str, Json]
 ) -> None:
     """Publish what a cut holds. A replay meets the state that the first training stored, and is stamped with the outcome."""
+    state = trainer.state()  # on every rank: a weight that is not finite ends them all
+    if trainer.ranks.rank > 0:
+        return
     state_call = trajectory.state_call(cut)
     replayed = store.has(state_call)
-    entry = store.publish(state_call, trainer.state().save, provenance)
+    entry = store.publish(state_call, state.save, provenance)
     if replayed and cut is not None and not entry.reproduced:
         return  # what was seen on another path is no observation of the stored state
     stamp: dict[str, Json] = {"replay_reproduced_the_state": entry.reproduced} if replayed else {}

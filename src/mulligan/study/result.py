@@ -207,6 +207,6 @@ def _environments(laid: LaidStudy, store: Store) -> list[dict[str, Any]]:
     for job in itertools.chain.from_iterable(cell.road.jobs for cell in laid.cells):
         if job.call.stage == "train" and store.has(job.call):
             provenance = store.open(job.call).manifest["provenance"]
-            here = {name: provenance.get(name) for name in ENVIRONMENT}
+            here = {**{name: provenance.get(name) for name in ENVIRONMENT}, "world_size": provenance.get("world_size", 1)}
             found += [here] if here not in found else []
     return found

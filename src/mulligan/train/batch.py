@@ -13,9 +13,13 @@ from mulligan.values.corpus import TokenStream
 
 
 class Batches(ABC):
-    """Batches of inputs and targets. `start`: the token of the stream where the order begins; `cursor`: tokens taken since."""
+    """Batches of inputs and targets. `start`: the token of the stream where the order begins; `cursor`: tokens taken since.
+
+    `share`: rank and world size; of every batch that is taken, a process keeps the rows that are its own.
+    """
 
     start = 0
+    share = (0, 1)
 
     def __init__(self, config: TrainConfig, stream: TokenStream) -> None:
         self.stream = stream
@@ -33,12 +37,19 @@ class Batches(ABC):
         """Return the next (inputs, targets), both (rows, seq_len) int64, and move the cursor.
 
         `num_tokens`: the inputs of this part, a multiple of the config's seq_len; `seq_len`: divides it, and cuts rows into
-        shorter ones. Without them, a part of the whole batch in whole rows.
+        shorter ones. Without them, a part of the whole batch in whole rows. With a `share`, the rows of this rank alone.
         """
-        tokens, seq_len = torch.from_numpy(self._take(num_tokens or self.part_tokens)), seq_len or self.seq_len
+        tokens, seq_len = torch.from_numpy(self._own(self._take(num_tokens or self.part_tokens))), seq_len or self.seq_len
         if device.type == "cuda":
             tokens = tokens.pin_memory().to(device, non_blocking=True)
         return tokens[..., :-1].reshape(-1, seq_len), tokens[..., 1:].reshape(-1, seq_len)
+
+    def _own(self, taken: IntArray) -> IntArray:
+        """Return this rank's part of what `_take` gave: rows, or, of one long span, a span and the token after it."""
+        rank, world_size = self.share
+        after = int(taken.ndim == 1)
+        own = (len(taken) - after) // world_size
+        return taken[rank * own : (rank + 1) * own + after]
 
 
 def too_small(num_tokens: int, needed: int) -> ValueError:

@@ -1,7 +1,8 @@
 """The training loop: from a state to a later one, with observers riding along.
 
 `advance` never synchronises per step: losses stay on the device and are read, and checked to be finite, every
-`CHECK_EVERY_STEPS` steps. Cutting a run anywhere and going on from the state gives the same bits.
+`CHECK_EVERY_STEPS` steps. Cutting a run anywhere and going on from the state gives the same bits. With several ranks, all
+make one path: what a step reads is shared out, and whatever decides how it goes on is agreed (B16).
 """
 
 import time
@@ -48,6 +49,7 @@ class Trainer:
         stop: int | None = None,
     ) -> None:
         self.config, self.execution, self.observers = config, execution, observers
+        self.ranks = execution.ranks
         self.stop = stop
         self.device = torch.device(execution.device)
         self.schedule = Schedule(config)
@@ -64,6 +66,7 @@ class Trainer:
                 raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
             self.swap = Swap(self.weights, grid, config.fake_quantize.match)
         self.batches = make_batches(config, stream, seed)
+        self.batches.share = (self.ranks.rank, self.ranks.world_size)
         self.step = 0
         self.elapsed_seconds = 0.0
         self._clock_zero = 0.0
@@ -85,22 +88,34 @@ class Trainer:
     def advance(self, *, until_step: int | None = None, for_seconds: float | None = None) -> None:
         """Train until `until_step`, for about `for_seconds`, or to the end of the budget, whichever comes first.
 
-        DivergedError when a loss is NaN or infinite: the weights in memory are then worthless.
+        DivergedError when a loss is NaN or infinite: the weights in memory are then worthless. Several ranks stop for
+        `for_seconds` only where losses are read.
         """
+        self.ranks.meet()  # waiting for a rank that publishes is not training time
         began = time.monotonic()
         self._clock_zero = began - self.elapsed_seconds
         while not self.finished and (until_step is None or self.step < until_step):
             self._one_step()
-            if self.step % CHECK_EVERY_STEPS == 0:
+            looks = self.step % CHECK_EVERY_STEPS == 0
+            if looks:
                 self._check()
-            if for_seconds is not None and time.monotonic() - began >= for_seconds:
-                break
+            if for_seconds is not None and (looks or self.ranks.world_size == 1):
+                over = time.monotonic() - began >= for_seconds
+                if self.ranks.from_first("over" if over else "go on") == "over":
+                    break
         self._check()
 
     def _synchronize(self) -> None:
         """Wait for the device, so that a budget in seconds counts work done and not work queued."""
         if self.device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
+
+    def _clock(self) -> float:
+        """Return the training clock; where the budget is in seconds, that of the rank that is furthest."""
+        if not isinstance(self.config.budget, SecondsBudget):
+            return time.monotonic() - self._clock_zero
+        self._synchronize()
+        return self.ranks.largest(time.monotonic() - self._clock_zero)
 
     def _network(self) -> Callable[..., Any]:
         """Return the network as it is now; what is swapped in it later is compiled anew and cannot be folded away (B3)."""
@@ -130,9 +145,7 @@ class Trainer:
         self.step += 1
         for name, value in zip(METRICS, (loss, moment.lr_scale, momentum, norm), strict=True):
             self._rows[name].append(value)
-        if isinstance(self.config.budget, SecondsBudget):
-            self._synchronize()
-        self.elapsed_seconds = time.monotonic() - self._clock_zero
+        self.elapsed_seconds = self._clock()
         after: Moment = self.schedule.after(moment, self.elapsed_seconds)
         for observer in self.observers:
             observer.observe(after, self.weights)
@@ -146,7 +159,10 @@ class Trainer:
         return self.swap.rounded() if self._swapping else nullcontext()
 
     def _gradients(self) -> torch.Tensor:
-        """Accumulate the gradients of one step; return its mean loss in nats per token, still on the device."""
+        """Accumulate the gradients of one step, averaged over the ranks.
+
+        Return the mean loss of this rank's rows in nats per token, still on the device.
+        """
         parts = self.config.accumulation_steps
         part_tokens = self.schedule.batch_sizes.at(self.step) // parts
         seq_len = self.row_lengths.at(self.step)
@@ -157,6 +173,7 @@ class Trainer:
                 loss = self.loss(inputs, targets).mean() / parts
             loss.backward()
             total += loss.detach()
+        self.ranks.average([weight.grad for weight in self.weights.values() if weight.grad is not None])
         return total
 
     def _clip(self) -> torch.Tensor | float:
@@ -170,8 +187,10 @@ class Trainer:
         if self._checked == self.step:
             return
         for name in ("loss_nats", "grad_norm"):
-            waiting = [torch.as_tensor(value, device=self.device) for value in self._rows[name][self._checked :]]
-            self._rows[name][self._checked :] = torch.stack(waiting).tolist()
+            waiting = torch.stack([torch.as_tensor(value, device=self.device) for value in self._rows[name][self._checked :]])
+            if name == "loss_nats":
+                self.ranks.average([waiting])
+            self._rows[name][self._checked :] = waiting.tolist()
         losses = self._rows["loss_nats"][self._checked :]
         bad = [i for i, loss in enumerate(losses) if not np.isfinite(loss)]
         if bad:

@@ -45,7 +45,10 @@ def rotation(config: Rope, head_dim: int, seq_len: int, device: torch.device, co
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Return x (..., seq_len, head_dim) with its first dimensions rotated: (x1, x2) -> (x1 cos + x2 sin, x2 cos - x1 sin)."""
-    half = cos.size(-1)
-    x1, x2 = x[..., :half], x[..., half : 2 * half]
-    alone = (x[..., 2 * half :],) if x.size(-1) > 2 * half else ()
+    rotated, alone = (x, ()) if x.size(-1) == 2 * cos.size(-1) else _split(x, 2 * cos.size(-1))
+    x1, x2 = rotated.chunk(2, dim=-1)
     return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin, *alone), dim=-1)
+
+
+def _split(x: torch.Tensor, dims: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    return x[..., :dims], (x[..., dims:],)

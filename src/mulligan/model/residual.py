@@ -49,16 +49,16 @@ class Block(nn.Module):
 
         x0 (B, T, model_dim) is the normalised embedding; `first_values`: see `Attention`.
         """
-        mix = self.resid_mix.to(x.dtype)
-        entered = x[:, first:]
+        mix, before = self.resid_mix.to(x.dtype), x
         x = mix[0] * x + mix[1] * x0
+        rows = x[:, first:]  # before the norm: the order in which gradients are summed is part of the bits
         h = self._norm(x)
         y, values = self.attn(h, seen, first_values, first)
-        x = x[:, first:] + self.attn_scale.to(x.dtype) * y
+        x = rows + self.attn_scale.to(x.dtype) * y
         h = h[:, first:] if self.parallel else self._norm(x)
         x = x + self.mlp_scale.to(x.dtype) * self.mlp(h)
         if self.mhc_alpha is not None and self.mhc_beta is not None:
-            x = mix_residual(entered, x, self.mhc_alpha, self.mhc_beta)
+            x = mix_residual(before[:, first:], x, self.mhc_alpha, self.mhc_beta)
         return x, values
 
     def _norm(self, x: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,7 @@ class GeGlu(UserFeedForward):
     example: ClassVar = {"mult": 2}
 
     def build(self, model):
+        import torch
         from torch import nn
 
         class Module(nn.Module):
@@ -61,6 +62,7 @@ class Middle(UserAverage):
 
     kind: Literal["second"]
     example: ClassVar = {"start": {"kind": "at-fraction", "value": 0.3}, "every_steps": 2}
+    only_snapshots: ClassVar = True
 
     def observer(self):
         from mulligan.values.observer import Observation
@@ -126,7 +128,7 @@ def checked(tmp_path, text):
     return {finding["contract"].split(":")[0]: finding["why"] for finding in found["findings"] if not finding["holds"]}, found
 
 
-@pytest.mark.parametrize(("text", "contracts"), [(GEGLU, 9), (AVERAGE, 6), (WINDOWS, 6)], ids=["model", "average", "windows"])
+@pytest.mark.parametrize(("text", "contracts"), [(GEGLU, 10), (AVERAGE, 7), (WINDOWS, 6)], ids=["model", "average", "windows"])
 def test_a_sound_lever_keeps_every_contract(tmp_path, text, contracts):
     failed, found = checked(tmp_path, text)
     assert failed == {}
@@ -144,12 +146,24 @@ def test_a_sound_lever_keeps_every_contract(tmp_path, text, contracts):
         (GEGLU, "return self.proj", "x = x if float(x.sum()) > 0 else x; return self.proj", "is traced whole", ""),
         (AVERAGE, "self.seen, self.kept = observation.record", "self.kept = observation.record", "resumes", ""),
         (AVERAGE, "self.seen <= 2", "False", "acts", ""),
-        (WINDOWS, "first + 1)", "first + 2)", "covers", "is counted 2 times"),
+        (AVERAGE, "self.config.start.fires(moment) and ", "", "replays", "steps before `start`"),
+        (GEGLU, "nn.Linear(hidden, model.model_dim, bias=False)", "nn.Linear(hidden, model.model_dim)", None, ""),
+        (
+            GEGLU,
+            "self.proj = nn",
+            "self.noise = nn.Parameter(torch.Generator().seed() * torch.ones(1)); self.proj = nn",
+            "is seeded",
+            "",
+        ),
+        (WINDOWS, "first + 1)", "first + 2)", "covers", "exactly once and in order"),
     ],
 )
 def test_what_is_wrong_is_found_and_said(tmp_path, text, before, after, contract, why):
     assert before in text
     failed, _ = checked(tmp_path, text.replace(before, after))
+    if contract is None:
+        assert failed == {}
+        return
     assert contract in failed
     assert why in failed[contract]
 
@@ -170,6 +184,20 @@ def test_a_lever_runs_with_every_command_and_is_keyed_by_its_file(tmp_path):
     second = keys()
     assert first["data"] == second["data"]
     assert first["train"] != second["train"]
+
+
+def test_what_a_lever_imports_from_beside_it_is_part_of_its_key(tmp_path):
+    (tmp_path / "beside.py").write_text("WIDTH = 2\n")
+    (tmp_path / "mine.py").write_text(GEGLU.replace("class GeGlu", "import beside\n\n\nclass GeGlu"))
+    change = ["--set", 'model.feed_forward={kind = "geglu", mult = 2}']
+
+    def source():
+        shown = mulligan("recipe", "show", "tiny", *change, "--json", "--lever", "mine.py", cwd=tmp_path)
+        return json.loads(shown.stdout)["model"]["feed_forward"]["source"]
+
+    first = source()
+    (tmp_path / "beside.py").write_text("WIDTH = 3\n")
+    assert source() != first
 
 
 def test_a_study_takes_a_lever_into_its_workers(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from mulligan.average.config import UserAverage
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
 from mulligan.core.user_lever import UserLever
@@ -23,6 +24,7 @@ from mulligan.data.tokenizer import ByteTokenizer
 from mulligan.engine.inline import run_jobs
 from mulligan.engine.job import Outside
 from mulligan.evaluate.config import UserWindows
+from mulligan.evaluate.stage import checked
 from mulligan.flow import Road, lay_road
 from mulligan.lever_card import read_card
 from mulligan.lever_file import load_lever_file
@@ -135,7 +137,10 @@ def _contracts(
     yield f"acts: the {first} stage's own value differs", lambda: _acts(place, change, first)
     if first in ("train", "average"):
         yield "resumes: cut and resumed, the same bits", lambda: _resumes(place, change)
+    if issubclass(lever, UserAverage):
+        yield "replays: asked for after the training, the same value", lambda: _replays(place, change)
     if issubclass(lever, UserFeedForward):
+        yield "is seeded: built twice, the same values", lambda: _seeded(place, change)
         yield "lives: every parameter has a gradient and moves", lambda: _lives(place, change)
         yield "is causal: no token changes a score before it", lambda: _causal(place, change)
         yield "is traced whole: compiled equals eager", lambda: _traced(place, change)
@@ -225,6 +230,24 @@ def _resumes(place: Workplace, change: str) -> None:
             )
 
 
+def _replays(place: Workplace, change: str) -> None:
+    road = place.lay(change)
+    whole = _digests(road, place.run(road, "whole"), "average")
+    place.run(place.lay("average.kind=last"), "late", Execution(segment_seconds=1e-9))
+    if _digests(road, place.run(road, "late"), "average") != whole:
+        raise ValueError("its observer has looked at steps before `start`: set only_snapshots = False")
+
+
+def _seeded(place: Workplace, change: str) -> None:
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(GPT(place.lay(change).recipe.model, 0).state_dict())
+    for name, value in states[0].items():
+        if not torch.equal(value, states[1][name]):
+            raise ValueError(f"{name} is drawn from a generator that the run's seed does not move")
+
+
 def _network(place: Workplace, change: str) -> GPT:
     model = GPT(place.lay(change).recipe.model, 0)
     generator = torch.Generator().manual_seed(0)
@@ -284,13 +307,7 @@ def _covers(lever: type[UserLever], kind: str) -> None:
     assert isinstance(config, UserWindows)
     for num_positions in (1, 2, 7, 8, 9, 40, 41):
         starts = np.array([0, *(start for start in (3, 20) if start < num_positions)])
-        laid = config.lay(starts, num_positions)
-        counted = np.zeros(num_positions, dtype=np.int64)
-        for first, stop in zip(laid.first, laid.stop, strict=True):
-            counted[first:stop] += 1
-        if not (counted == 1).all():
-            wrong = int(np.flatnonzero(counted != 1)[0])
-            raise ValueError(f"of {num_positions} positions, number {wrong} is counted {counted[wrong]} times")
+        checked(config, config.lay(starts, num_positions), num_positions)
 
 
 def _documents(count: int, seed: int) -> list[Document]:

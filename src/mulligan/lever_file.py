@@ -39,8 +39,10 @@ def load_lever_file(path: Path) -> list[type[UserLever]]:
         return _loaded[path]
     if not path.is_file():
         raise ValueError(f"{path}: no such file. Give the Python file of a lever.")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    module = _imported(path, f"mulligan_lever_{digest}")
+    name = f"mulligan_lever_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    before = set(sys.modules)
+    module = _imported(path, name)
+    digest = _digest(path, before)
     levers = [
         found
         for found in vars(module).values()
@@ -68,6 +70,14 @@ def load_installed_levers() -> None:
         if spec is None or spec.origin is None:
             raise ValueError(f"The entry point {ENTRY_POINT}: {point.name} = {point.value!r} is no module. Mend or remove it.")
         load_lever_file(Path(spec.origin))
+
+
+def _digest(path: Path, before: set[str]) -> str:
+    """Return 16 hex digits for a file and for what its import has loaded from the folder that it lies in, and below."""
+    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if name not in before}
+    beside = {Path(file).resolve() for file in loaded.values() if file and path.parent in Path(file).resolve().parents}
+    text = b"".join(file.read_bytes() for file in sorted(beside | {path}))
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _imported(path: Path, name: str) -> ModuleType:

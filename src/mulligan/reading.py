@@ -11,6 +11,7 @@ from mulligan.core.error import OverBudgetError
 from mulligan.engine.inline import Done
 from mulligan.engine.job import Job
 from mulligan.flow import Road
+from mulligan.lever_file import loaded_files
 from mulligan.pack.budget import fits, over_budget_text
 from mulligan.pack.code_size import code_bytes
 from mulligan.store.store import Store
@@ -89,7 +90,7 @@ def _artifact(road: Road, store: Store) -> dict[str, Any]:
 
 def artifact_bytes(path: Path, budget_bytes: int) -> dict[str, Any]:
     """Return what an artifact counts: payload and code against the budget, in decimal bytes."""
-    payload, code = path.stat().st_size, code_bytes()
+    payload, code = path.stat().st_size, code_bytes(loaded_files())
     return {
         "path": str(path.resolve()),
         "payload_bytes": payload,

@@ -21,7 +21,7 @@ from mulligan.core.canonical import Json
 from mulligan.core.config import FrozenConfig, parse_config
 from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
-from mulligan.model.config import ModelConfig
+from mulligan.model.config import AttentionWindow, ModelConfig
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
 from mulligan.quantize.config import RoundToNearest
@@ -54,6 +54,26 @@ class Recipe(FrozenConfig):
     def _a_recurrence_that_starts_is_there(self) -> Self:
         if self.train.recurrence_start is not None and self.model.recurrence.kind == "off":
             raise ValueError("train.recurrence_start is given, but model.recurrence is off: nothing starts. Remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _attention_windows_act(self) -> Self:
+        scored = max(windows.context_len for windows in self.evaluate.windows)
+        for name, window, longest in (
+            ("model", self.model.attention_window, max(scored, self.train.seq_len)),
+            ("evaluate", self.evaluate.attention_window, scored),
+        ):
+            if not isinstance(window, AttentionWindow):
+                continue
+            if window.tokens >= longest:
+                raise ValueError(
+                    f"{name}.attention_window.tokens = {window.tokens}, and no context is longer than {longest}: it acts "
+                    "nowhere. Give fewer tokens"
+                )
+            if window.layers is not None and max(window.layers) >= self.model.num_layers:
+                raise ValueError(
+                    f"{name}.attention_window.layers = {list(window.layers)}: layers are 0 to {self.model.num_layers - 1}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -161,6 +161,11 @@ def test_ramps_that_cannot_be_are_refused(changes, match):
         ramped(**changes)
 
 
+def test_without_a_ramp_a_warmdown_in_tokens_may_be_longer_than_the_run():
+    config = train_config(budget={"kind": "steps", "steps": 8}, warmdown={"kind": "tokens", "tokens": 1000})
+    assert Schedule(config).lr_scale(0) < 1
+
+
 def test_more_sizes_than_dynamo_keeps_by_itself_can_be_compiled():
     """Each size is a graph of its own; with Dynamo's limit of 8 the ninth would end the training."""
     config = ramped(batch_tokens=88, batch_ramp=ramp(10, num_sizes=10))

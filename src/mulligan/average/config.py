@@ -48,9 +48,14 @@ class LegacyBf16Swa(SnapshotsFrom):
 
 
 class UserAverage(UserLever, SnapshotsFrom):
-    """An average of the user's own; what its observer has recorded at the end are the weights."""
+    """An average of the user's own; what its observer has recorded at the end are the weights.
+
+    `only_snapshots`: set True where the observer looks at nothing before `start`; an average asked for after the training is
+    then replayed from there, and otherwise from step 0.
+    """
 
     path: ClassVar[str] = "average"
+    only_snapshots: ClassVar[bool] = False
 
     def observer(self) -> "Observer":
         """Return what rides along with the training and records the average."""

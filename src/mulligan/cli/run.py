@@ -90,6 +90,12 @@ def warn_of_replay(result: dict[str, Any]) -> None:
         )
 
 
+def windows_text(reading: dict[str, Any]) -> str:
+    """Return the kind of windows, and the attention window where scoring took another than training."""
+    window = reading.get("attention_window")
+    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
+
+
 def print_readings(title: str, readings: list[dict[str, Any]]) -> None:
     """Print scores with their addresses."""
     from mulligan.cli.terminal import print_table
@@ -97,7 +103,7 @@ def print_readings(title: str, readings: list[dict[str, Any]]) -> None:
     rows = [
         [
             reading["point"],
-            reading["windows"],
+            windows_text(reading),
             str(reading["context_len"]),
             str(reading["stride"]),
             f"{reading['bits_per_byte']:.4f}",

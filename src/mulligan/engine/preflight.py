@@ -8,6 +8,8 @@ from mulligan.evaluate.stage import check_bos, check_corpus
 from mulligan.model.gpt import parameter_shapes
 from mulligan.numerics.grid import assign
 from mulligan.store.store import Store
+from mulligan.train.config import ParameterSwap
+from mulligan.train.parameter_swap import swapped_formats
 from mulligan.values.corpus import Corpus
 
 
@@ -22,6 +24,9 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
                     f"Give --set model.vocab_size={corpus.vocab_size}, or another corpus."
                 )
             check_bos(model, corpus)
+            fake = job.trajectory.train.fake_quantize
+            if isinstance(fake, ParameterSwap):
+                swapped_formats(job.trajectory.grid, parameter_shapes(model), fake.match)
         if "grid" in job.settings:
             assign(job.settings["grid"], parameter_shapes(job.settings["model"]))
         if isinstance(job.config, EvaluateConfig):

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from mulligan.average.config import VERSION as AVERAGE_VERSION
-from mulligan.average.config import Lawa, Observed, SnapshotsFrom
+from mulligan.average.config import Lawa, Observed, SnapshotsFrom, UserAverage
 from mulligan.core.canonical import Json, digest
 from mulligan.model.config import ModelConfig
 from mulligan.numerics.config import GridConfig
@@ -118,6 +118,8 @@ class Trajectory:
 
 def first_snapshot(observed: Observed, num_steps: int | None) -> int | None:
     """Return the first step whose weights enter the average at the end; None where every step counts or nobody knows."""
+    if isinstance(observed, UserAverage) and not observed.only_snapshots:
+        return None
     if isinstance(observed, SnapshotsFrom) and isinstance(observed.start, AtStep):
         return observed.start.step
     if isinstance(observed, Lawa) and num_steps is not None:

@@ -54,6 +54,8 @@ class UserWindows(UserLever, Overlapping):
 
     path: ClassVar[str] = "evaluate.windows"
 
+    kind: str
+
     def lay(self, starts: "IntArray", num_positions: int) -> "LaidWindows":
         """Return the windows over `num_positions` targets; `starts`: the positions at which documents begin."""
         raise NotImplementedError

@@ -141,12 +141,29 @@ def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
 def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
     if isinstance(config, UserWindows):
-        return config.lay(starts, num_positions)
+        return checked(config, config.lay(starts, num_positions), num_positions)
     if isinstance(config, Flat):
         return flat_windows(config, num_positions)
     if isinstance(config, DocumentIsolated):
         return document_isolated_windows(config, starts, num_positions)
     return sliding_windows(config, num_positions)
+
+
+def checked(config: UserWindows, laid: Windows, num_positions: int) -> Windows:
+    """Return windows of the user's own; ValueError unless they count every position once, in stream order, in context."""
+    counted = np.concatenate(([0], laid.stop))
+    if not (np.array_equal(laid.first, counted[:-1]) and counted[-1] == num_positions and (laid.stop > laid.first).all()):
+        raise ValueError(
+            f"The windows {config.kind!r} do not count each of {num_positions} positions exactly once and in order: every "
+            "`first` must be the `stop` before it, from 0 to the last."
+        )
+    longest = int((laid.stop - laid.start).max())
+    if (laid.start > laid.first).any() or (laid.start < 0).any() or longest > config.context_len:
+        raise ValueError(
+            f"The windows {config.kind!r} run up to {longest} positions with context_len = {config.context_len}; give windows "
+            "of at most that, which begin at 0 or later and not after what they count."
+        )
+    return laid
 
 
 def _per_document(nats: Array, document: Array, piece_bytes: Array, num_documents: int) -> dict[str, Array]:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mulligan.core.random_stream import stream_seed
 from mulligan.model.attention import Seen
 from mulligan.model.attention_bias import buckets, slopes, spread
 from mulligan.model.attention_mask import attention_mask
@@ -59,7 +60,9 @@ class GPT(nn.Module):
         self.skip_weights = nn.Parameter(torch.ones(config.num_skips, config.model_dim))
         gated = config.skip_gates != "off"
         self.skip_gates = nn.Parameter(torch.zeros(config.num_skips, config.model_dim)) if gated else None
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        with torch.random.fork_rng(devices=[]):  # a user's module may draw what `initialise` leaves as it is made
+            torch.default_generator.manual_seed(stream_seed(seed, "init", "blocks"))
+            self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         tied = isinstance(config.embedding, TiedEmbedding)
         self.lm_head = None if tied else nn.Linear(config.model_dim, config.vocab_size, bias=False)
         if not self.tok_emb.weight.is_meta:  # else asked for its shapes alone

@@ -36,7 +36,7 @@ TABLE_STD = 0.01
 def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
     """Draw the tables and matrices of a network; gains, scales, biases and mixes keep the constants they were made with."""
     for name, parameter in model.named_parameters():
-        if not name.endswith(".weight"):
+        if not name.endswith(".weight") or parameter.ndim < 2:
             continue
         generator = torch.Generator().manual_seed(stream_seed(seed, "init", name))
         std = _normal_std(name, config)

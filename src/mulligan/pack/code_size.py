@@ -17,15 +17,16 @@ ROOTS = ("mulligan.flow", "mulligan.engine.stage_runner")
 
 
 @functools.cache
-def code_bytes() -> int:
-    """Return the estimate, in bytes, for the package as it is installed."""
+def code_bytes(lever_files: tuple[Path, ...] = ()) -> int:
+    """Return the estimate, in bytes, for the package as it is installed and levers of the user's own beside it."""
     stages = [f"mulligan.{path.parent.name}.stage" for path in sorted(PACKAGE.glob("*/stage.py"))]
-    return compressed_size_bytes(PACKAGE, [*ROOTS, *stages])
+    return compressed_size_bytes(PACKAGE, [*ROOTS, *stages], lever_files)
 
 
-def compressed_size_bytes(package: Path, roots: Sequence[str]) -> int:
-    """Return the LZMA bytes (preset 9) of the minified modules that `roots` reach, one after the other by name."""
+def compressed_size_bytes(package: Path, roots: Sequence[str], files: Sequence[Path] = ()) -> int:
+    """Return the LZMA bytes (preset 9) of the minified modules that `roots` reach, one after the other by name, and `files`."""
     trees = import_closure(package, roots)
+    trees |= {file.stem: ast.parse(file.read_text("utf-8")) for file in files}
     source = "\n".join(f"# {name}\n{minified(trees[name])}" for name in sorted(trees))
     return len(compress("lzma", source.encode("utf-8"), 9))
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from mulligan.core.canonical import Json
-from mulligan.numerics.config import Format, Fp32Format, GridConfig
+from mulligan.numerics.config import Format, Fp32Format, GridConfig, IntFormat
 from mulligan.numerics.grid import FP16_MAX, assign
 from mulligan.quantize.config import VERSION as VERSION
 from mulligan.quantize.config import QuantizeConfig, UserQuantizer
 from mulligan.quantize.round_to_nearest import round_to_nearest
-from mulligan.values.quantized import Quantized
+from mulligan.values.quantized import Quantized, QuantizedTensor
 from mulligan.values.weights import Weights
 
 
@@ -25,13 +25,26 @@ def run(config: QuantizeConfig, grid: GridConfig, weights: Weights) -> Quantized
     for name, tensor in weights.tensors.items():
         _check_range(name, tensor, formats[name])
     if isinstance(config, UserQuantizer):
-        tensors = config.quantize(formats, weights.tensors)
+        tensors = config.quantize(formats, {name: tensor.clone() for name, tensor in weights.tensors.items()})
+        _check_formats(config.kind, formats, tensors)
     else:
         tensors = round_to_nearest(config, formats, weights.tensors)
     quantized = Quantized(tensors, weights.model, {})
     errors = relative_rms_errors(weights.tensors, quantized.dequantize())
     record: dict[str, Json] = {"kind": config.kind, "weights": weights.record, "relative_rms_error": dict(errors)}
     return Quantized(tensors, weights.model, record)
+
+
+def _check_formats(kind: str, formats: Mapping[str, Format], tensors: Mapping[str, QuantizedTensor | torch.Tensor]) -> None:
+    """Raise ValueError where a quantizer of the user's own leaves the recipe's grid."""
+    if tensors.keys() != formats.keys():
+        raise ValueError(f"The quantizer {kind!r} returned other tensors than it was given. Return one of each name.")
+    for name, format in formats.items():
+        made = tensors[name]
+        bits = made.bits if isinstance(made, QuantizedTensor) else {torch.float16: 16, torch.float32: 32}.get(made.dtype)
+        asked = format.bits if isinstance(format, IntFormat) else 32 if isinstance(format, Fp32Format) else 16
+        if bits != asked:
+            raise ValueError(f"The quantizer {kind!r} stored {name} on {bits} bits, and the grid asks for {asked}.")
 
 
 def _check_range(name: str, tensor: torch.Tensor, format: Format) -> None:

@@ -60,6 +60,8 @@ def _cell_rows(arm: str, seed: str, cell: Mapping[str, Any]) -> Iterator[Row]:
         address = reading["point"]
         if "windows" in reading:  # what a script logs has a name only
             address += f", {reading['windows']}, {reading['context_len']}, stride {reading['stride']}"
+            if window := reading.get("attention_window"):
+                address += f", attention {window.get('tokens', 'full')}"
         for name, unit in _READING.items():
             if reading.get(name) is not None:
                 yield arm, seed, f"reading: {address}: {name}", reading[name], unit

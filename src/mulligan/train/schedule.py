@@ -154,7 +154,7 @@ def _resolve(config: TrainConfig) -> LinearWarmdown | None:
         found = LinearWarmdown(total, warmdown.fraction * whole, warmdown.floor)
     else:
         found = LinearWarmdown(total, float(_in_steps(warmdown, config.batch_tokens)), 0.0)
-    if by_tokens and total - found.over_steps < sizes.starts[-1]:
+    if by_tokens and sizes.starts[-1] and total - found.over_steps < sizes.starts[-1]:
         raise ValueError(
             f"The warmdown {warmdown.canonical()} counts tokens and begins before train.batch_ramp ends at step "
             f"{sizes.starts[-1]} of {total}. Give a shorter one, or one in steps."

@@ -3,7 +3,7 @@
 import pytest
 
 from mulligan.core.config import parse_config
-from mulligan.quantize.config import RoundToNearest, RoundToNearest
+from mulligan.quantize.config import RoundToNearest
 
 
 def test_round_to_nearest_is_written_by_its_kind():

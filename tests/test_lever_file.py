@@ -21,7 +21,7 @@ GEGLU = (
     + '''
 from typing import ClassVar, Literal
 
-from mulligan.model.config import UserFeedForward
+from mulligan.model.kind import UserFeedForward
 
 
 class GeGlu(UserFeedForward):

@@ -28,8 +28,8 @@ from mulligan.evaluate.stage import checked
 from mulligan.flow import Road, lay_road
 from mulligan.lever_card import read_card
 from mulligan.lever_file import load_lever_file
-from mulligan.model.config import UserFeedForward
 from mulligan.model.gpt import GPT
+from mulligan.model.kind import UserFeedForward
 from mulligan.numerics.trigger import Moment
 from mulligan.recipe import Recipe, apply_change
 from mulligan.store.stage_call import OutsideInput

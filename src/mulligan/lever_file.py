@@ -19,7 +19,7 @@ from mulligan.average.config import UserAverage
 from mulligan.core.config import FrozenConfig
 from mulligan.core.user_lever import UserLever
 from mulligan.evaluate.config import UserWindows
-from mulligan.model.config import UserFeedForward
+from mulligan.model.kind import UserFeedForward
 from mulligan.quantize.config import UserQuantizer
 from mulligan.recipe import Recipe
 from mulligan.train.config import UserLoader

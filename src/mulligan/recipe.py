@@ -21,7 +21,8 @@ from mulligan.core.canonical import Json
 from mulligan.core.config import FrozenConfig, parse_config
 from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
-from mulligan.model.config import AttentionWindow, ModelConfig
+from mulligan.model.config import ModelConfig
+from mulligan.model.kind import AttentionWindow
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
 from mulligan.quantize.config import RoundToNearest

@@ -8,8 +8,9 @@ import torch
 
 from model import reference
 from mulligan.model.attention import Attention
-from mulligan.model.config import ModelConfig, Rope
+from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT, parameter_shapes
+from mulligan.model.kind import Rope
 from mulligan.model.positions import rotate, rotation
 from mulligan.numerics.trigger import Moment
 from mulligan.train.optimizer import Optimizer

@@ -8,8 +8,9 @@ import torch
 
 from model import reference
 from mulligan.core.config import parse_config
-from mulligan.model.config import ModelConfig, Ntk, Rope
+from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
+from mulligan.model.kind import Ntk, Rope
 from mulligan.model.positions import effective_base
 from mulligan.numerics.trigger import Moment
 from mulligan.train.optimizer import Optimizer

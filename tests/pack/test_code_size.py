@@ -2,7 +2,6 @@
 
 import ast
 import sys
-import time
 
 import pytest
 
@@ -95,14 +94,11 @@ def test_minified_modules_of_ours_still_compile():
         compile(minified(tree), name, "exec")
 
 
-@pytest.mark.skipif(not (PACKAGE / "flow.py").is_file(), reason="the road is not laid yet")
-def test_the_estimate_counts_the_road_and_takes_under_half_a_second():
-    code_bytes.cache_clear()
-    began = time.process_time()
+def test_the_estimate_counts_the_road_and_a_lever_of_the_users_own(tmp_path):
     estimate = code_bytes()
-    assert time.process_time() - began < 0.5
     assert 5_000 < estimate < 200_000
-    assert code_bytes() == estimate
+    (tmp_path / "mine.py").write_text("import zlib\nTABLE = " + repr(list(range(0, 9000, 7))))
+    assert estimate + 100 < code_bytes((tmp_path / "mine.py",)) < estimate + 5_000
 
 
 def test_estimating_imports_no_torch():

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.model.config import AttentionWindow, Off
+from mulligan.model.kind import AttentionWindow, Off
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows

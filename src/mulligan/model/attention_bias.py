@@ -15,7 +15,7 @@ import math
 
 import torch
 
-from mulligan.model.config import RelativeBuckets
+from mulligan.model.kind import RelativeBuckets
 
 
 def slopes(num_heads: int, device: torch.device) -> torch.Tensor:

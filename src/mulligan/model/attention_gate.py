@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mulligan.model.config import DoubledGate, ModelConfig, Off, SigmoidGate, SparseGate
+from mulligan.model.config import ModelConfig
+from mulligan.model.kind import DoubledGate, Off, SigmoidGate, SparseGate
 
 
 def gate_projection(config: ModelConfig) -> nn.Linear | None:

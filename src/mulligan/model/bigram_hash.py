@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mulligan.model.config import LinearHash, XorHash
+from mulligan.model.kind import LinearHash, XorHash
 
 
 class BigramTable(nn.Module):

@@ -8,8 +8,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mulligan.model.config import ModelConfig, TiedEmbedding, UntiedEmbedding
+from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import parameter_shapes
+from mulligan.model.kind import TiedEmbedding, UntiedEmbedding
 from mulligan.values.weights import Weights
 
 SHOWN = 4

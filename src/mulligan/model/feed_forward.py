@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mulligan.model.config import LeakyReluSquared, ModelConfig, SwiGlu
+from mulligan.model.config import ModelConfig
+from mulligan.model.kind import LeakyReluSquared, SwiGlu
 
 
 class FeedForward(nn.Module):

@@ -12,18 +12,9 @@ from mulligan.model.attention import Seen
 from mulligan.model.attention_bias import buckets, slopes, spread
 from mulligan.model.attention_mask import attention_mask
 from mulligan.model.bigram_hash import BigramTable
-from mulligan.model.config import (
-    Alibi,
-    InputSmear,
-    ModelConfig,
-    Off,
-    RelativeBuckets,
-    Rope,
-    SharedValueEmbedding,
-    StaticSmear,
-    TiedEmbedding,
-)
+from mulligan.model.config import ModelConfig
 from mulligan.model.initialisation import initialise
+from mulligan.model.kind import Alibi, InputSmear, Off, RelativeBuckets, Rope, SharedValueEmbedding, StaticSmear, TiedEmbedding
 from mulligan.model.positions import rotation
 from mulligan.model.recurrence import layers_and_skips
 from mulligan.model.residual import Block, rms_norm

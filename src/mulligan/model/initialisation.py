@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from mulligan.core.random_stream import stream_seed
-from mulligan.model.config import LinearHash, ModelConfig, OrthogonalInit, PlainGate, TiedEmbedding
+from mulligan.model.config import ModelConfig
+from mulligan.model.kind import LinearHash, OrthogonalInit, PlainGate, TiedEmbedding
 
 ZERO = (
     ".attn.proj.weight",

@@ -14,7 +14,7 @@ Published        Partial with norm scale, jointly -2.3 mBPB (PR 315). NTK from 2
 
 import torch
 
-from mulligan.model.config import Ntk, Rope, Yarn
+from mulligan.model.kind import Ntk, Rope, Yarn
 
 Rotation = tuple[torch.Tensor, torch.Tensor]
 

@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from mulligan.model.attention import Attention, Seen
-from mulligan.model.config import ModelConfig, UserFeedForward
+from mulligan.model.config import ModelConfig
 from mulligan.model.feed_forward import FeedForward
+from mulligan.model.kind import UserFeedForward
 from mulligan.model.residual_mixing import mix_residual
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mulligan.model.config import StaticSmear
+from mulligan.model.kind import StaticSmear
 
 
 class StaticSmearGate(nn.Module):

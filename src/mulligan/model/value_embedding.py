@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mulligan.model.config import SharedValueEmbedding
+from mulligan.model.kind import SharedValueEmbedding
 
 
 class ValueEmbeddingTable(nn.Module):

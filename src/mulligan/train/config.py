@@ -182,12 +182,12 @@ class NoFakeQuantization(FrozenConfig):
 class ParameterSwap(FrozenConfig):
     """Once `start` has fired, take gradients at the weights rounded to the recipe's grid; steps move the weights themselves.
 
-    `match`: globs of the tensors that are rounded, of those that the grid stores as integers.
+    `match`: globs of the tensors that are rounded, of those that the grid stores as integers (None: all).
     """
 
     kind: Literal["parameter-swap"]
     start: Trigger
-    match: tuple[str, ...] = lever_field(("*",), off=("*",), min_length=1)
+    match: tuple[str, ...] | None = lever_field(None, off=None, min_length=1)
 
 
 class NoBatchRamp(FrozenConfig):

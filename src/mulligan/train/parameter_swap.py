@@ -22,7 +22,7 @@ from mulligan.numerics.grid import assign
 
 
 def swapped_formats(
-    grid: GridConfig, shapes: Mapping[str, Sequence[int]], match: Sequence[str] = ("*",)
+    grid: GridConfig, shapes: Mapping[str, Sequence[int]], match: Sequence[str] | None = None
 ) -> dict[str, IntFormat]:
     """Return the format of each tensor that is rounded; ValueError where the grid has no integers or a glob matches none."""
     stored = {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
@@ -31,19 +31,19 @@ def swapped_formats(
             "train.fake_quantize rounds to the integer formats of the grid, and no tensor has one. Give a family of the "
             'grid an integer format, or train.fake_quantize = {kind = "off"}.'
         )
-    for glob in match:
+    for glob in match or ():
         if not any(fnmatchcase(name, glob) for name in stored):
             raise ValueError(
                 f"train.fake_quantize.match: {glob!r} matches no tensor that the grid stores as integers. "
                 f"There are: {', '.join(list(stored)[:4])} and so on. Correct or remove the glob."
             )
-    return {name: form for name, form in stored.items() if any(fnmatchcase(name, glob) for glob in match)}
+    return {name: form for name, form in stored.items() if any(fnmatchcase(name, glob) for glob in match or ["*"])}
 
 
 class Swap:
     """Swaps the weights that `grid` exports as integers for their rounding, in place: a compiled graph sees no change."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], grid: GridConfig, match: Sequence[str] = ("*",)) -> None:
+    def __init__(self, weights: Mapping[str, torch.Tensor], grid: GridConfig, match: Sequence[str] | None = None) -> None:
         self.formats = swapped_formats(grid, {name: tuple(weight.shape) for name, weight in weights.items()}, match)
         self.weights = [weights[name] for name in self.formats]
 

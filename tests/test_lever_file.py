@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from mulligan.lever_check import TOY
+from toy import write_corpus
+
 CARD = '''"""GeGLU: a feed-forward gated by GELU.
 
 What it does     W2 (gelu(Wg x) * (W1 x)).
@@ -81,7 +84,7 @@ class Middle(UserAverage):
                         self.kept = {name: weight.detach().clone() for name, weight in weights.items()}
 
             def observation(self):
-                return Observation(self.kept, {"kind": "second", "num_snapshots": self.seen})
+                return Observation(self.kept, {"num_snapshots": self.seen})
 
             def resume(self, observation):
                 self.seen, self.kept = observation.record["num_snapshots"], dict(observation.tensors)
@@ -146,6 +149,7 @@ def test_a_sound_lever_keeps_every_contract(tmp_path, text, contracts):
         (GEGLU, "return self.proj", "x = x if float(x.sum()) > 0 else x; return self.proj", "is traced whole", ""),
         (AVERAGE, "self.seen, self.kept = observation.record", "self.kept = observation.record", "resumes", ""),
         (AVERAGE, "self.seen <= 2", "False", "acts", ""),
+        (AVERAGE, '{"num_snapshots": self.seen}', "{}", "acts", "needs num_snapshots, an integer"),
         (AVERAGE, "self.config.start.fires(moment) and ", "", "replays", "steps before `start`"),
         (GEGLU, "nn.Linear(hidden, model.model_dim, bias=False)", "nn.Linear(hidden, model.model_dim)", None, ""),
         (
@@ -200,10 +204,22 @@ def test_what_a_lever_imports_from_beside_it_is_part_of_its_key(tmp_path):
     assert source() != first
 
 
+def test_an_average_runs_to_its_printed_end_and_the_next_line_names_its_file(tmp_path):
+    (tmp_path / "mine.py").write_text(AVERAGE)
+    (tmp_path / "toy.toml").write_text(TOY)
+    write_corpus(tmp_path / "corpus")
+    change = ["--set", 'average={kind = "second", start = {kind = "at-fraction", value = 0.3}, every_steps = 2}']
+    arguments = ["toy.toml", *change, "--data", "corpus", "--lever", "mine.py"]
+    ran = mulligan("run", *arguments, "--threads", "1", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "average    second: 5 snapshots" in ran.stdout
+    assert mulligan("plan", *arguments, cwd=tmp_path).stdout.rstrip().endswith("--lever mine.py")
+
+
 def test_a_study_takes_a_lever_into_its_workers(tmp_path):
     from mulligan.core.config import parse_config
     from mulligan.recipe import Recipe, to_toml
-    from toy import recipe_data, write_corpus
+    from toy import recipe_data
 
     (tmp_path / "mine.py").write_text(GEGLU)
     write_corpus(tmp_path / "corpus")

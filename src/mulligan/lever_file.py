@@ -63,6 +63,11 @@ def loaded_files() -> tuple[Path, ...]:
     return tuple(_loaded)
 
 
+def digest_of(file: Path) -> str:
+    """Return the digest of a loaded file: the `source` of its levers in a recipe."""
+    return _loaded[file][0].file_digest
+
+
 def load_installed_levers() -> None:
     """Load the lever files of installed packages that name a module in the entry point `mulligan.levers`."""
     for point in entry_points(group=ENTRY_POINT):

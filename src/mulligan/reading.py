@@ -11,9 +11,10 @@ from mulligan.core.error import OverBudgetError
 from mulligan.engine.inline import Done
 from mulligan.engine.job import Job
 from mulligan.flow import Road
-from mulligan.lever_file import loaded_files
+from mulligan.lever_file import digest_of, loaded_files
 from mulligan.pack.budget import fits, over_budget_text
 from mulligan.pack.code_size import code_bytes
+from mulligan.recipe import flatten
 from mulligan.store.store import Store
 
 READING = (
@@ -29,6 +30,13 @@ READING = (
     "legal",
     "attention_window",
 )
+
+
+def _lever_files(road: Road) -> tuple[Path, ...]:
+    """Return the files of the user's own levers without which the artifact could not be made again."""
+    stages = road.recipe.model_dump(mode="json", exclude={"evaluate"})
+    used = {value for path, value in flatten(stages).items() if path.endswith(".source")}
+    return tuple(file for file in loaded_files() if digest_of(file) in used)
 
 
 def read_road(road: Road, done: Sequence[Done], store: Store, recipe_name: str) -> dict[str, Any]:
@@ -85,12 +93,15 @@ def check_budget(artifact: Mapping[str, Any]) -> None:
 def _artifact(road: Road, store: Store) -> dict[str, Any]:
     job = road.points["quantized"]
     assert isinstance(job, Job)
-    return artifact_bytes(store.open(job.call).folder / "artifact.bin", road.recipe.budget_bytes)
+    return artifact_bytes(store.open(job.call).folder / "artifact.bin", road.recipe.budget_bytes, _lever_files(road))
 
 
-def artifact_bytes(path: Path, budget_bytes: int) -> dict[str, Any]:
-    """Return what an artifact counts: payload and code against the budget, in decimal bytes."""
-    payload, code = path.stat().st_size, code_bytes(loaded_files())
+def artifact_bytes(path: Path, budget_bytes: int, lever_files: tuple[Path, ...] | None = None) -> dict[str, Any]:
+    """Return what an artifact counts: payload and code against the budget, in decimal bytes.
+
+    `lever_files`: the user's own that it needs (None: all that are loaded).
+    """
+    payload, code = path.stat().st_size, code_bytes(loaded_files() if lever_files is None else lever_files)
     return {
         "path": str(path.resolve()),
         "payload_bytes": payload,

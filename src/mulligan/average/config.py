@@ -55,6 +55,8 @@ class UserAverage(UserLever, SnapshotsFrom):
     """
 
     path: ClassVar[str] = "average"
+
+    kind: str
     only_snapshots: ClassVar[bool] = False
 
     def observer(self) -> "Observer":

@@ -26,7 +26,12 @@ def make_observer(config: Observed) -> Observer:
 
 def average(config: Observed, observation: Observation, model: dict[str, Json]) -> Weights:
     """Return the average that was recorded; ValueError when no snapshot entered it (a lever that never ran)."""
-    record = {name: value for name, value in observation.record.items() if name != "started"}
+    record = {"kind": config.kind, **{name: value for name, value in observation.record.items() if name != "started"}}
+    if "num_snapshots" not in record:
+        raise ValueError(
+            f"The observer of the average {config.kind!r} does not say how many snapshots it has seen. Its observation's "
+            "record needs num_snapshots, an integer."
+        )
     if not record["num_snapshots"]:
         raise ValueError(
             f"The average {config.canonical()} holds no snapshot. Give a trigger that fires earlier or a smaller every_steps."

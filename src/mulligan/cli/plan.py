@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Seed, Set, StoreFolder
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Seed, Set, StoreFolder, lever_options
 
 
 def plan(
@@ -52,5 +52,5 @@ def plan(
     given = [f"--{name} {value}" for name, value in (("data", data), ("weights", weights)) if value is not None]
     given += [f"--seed {seed}"] if seed else []
     given += [f"--set {shlex.quote(change)}" for change in changes or []]
-    out.print(" ".join(["next       mulligan run", recipe, *given]))
+    out.print(" ".join(["next       mulligan run", recipe, *given]) + lever_options())
     return 0

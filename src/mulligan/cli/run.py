@@ -143,7 +143,6 @@ def _average(record: dict[str, Any]) -> str:
     if record["kind"] == "last" or "num_snapshots" not in record:
         return "no average"
     wrong = f" - WRONG ON PURPOSE ({record['wrong']})" if "wrong" in record else ""
-    return (
-        f"{record['num_snapshots']} snapshots, steps {record['first_step']} to {record['last_step']}, "
-        f"every {record['every_steps']}{wrong}"
-    )
+    steps = f", steps {record['first_step']} to {record['last_step']}" if {"first_step", "last_step"} <= record.keys() else ""
+    every = f", every {record['every_steps']}" if "every_steps" in record else ""
+    return f"{record['num_snapshots']} snapshots{steps}{every}{wrong}"

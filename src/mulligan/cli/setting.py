@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,13 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one J
 Seed = Annotated[int, Parameter(help="The seed of initialisation and data order.")]
 
 DEFAULT_STORE = Path(".mulligan")
+
+
+def lever_options() -> str:
+    """Return the options that load what was loaded, to write behind the command that comes next."""
+    from mulligan.lever_file import loaded_files
+
+    return "".join(f" --lever {shlex.quote(os.path.relpath(file))}" for file in loaded_files())
 
 
 def make_execution(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, lever_options
 
 if TYPE_CHECKING:
     from mulligan.study.plan import Cost, LaidStudy
@@ -107,7 +107,7 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
         out.print(f"price      {result['price']:.2f}")
     for line in result["power"]["lines"]:
         out.print(f"power      {line}")
-    out.print(f"next       mulligan study run {again}")
+    out.print(f"next       mulligan study run {again}{lever_options()}")
 
 
 def _difference(difference: dict[str, Any]) -> str:

@@ -78,7 +78,8 @@ def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
     if item["type"] == "union_tag_invalid":
         near = difflib.get_close_matches(str(item["ctx"]["tag"]), _kinds(item), n=1, cutoff=0.5)
         meant = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{path}: unknown kind {item['ctx']['tag']!r}. Allowed: {', '.join(_kinds(item))}.{meant}"
+        own = " A lever of your own is known once its file is given: --lever FILE.py."
+        return f"{path}: unknown kind {item['ctx']['tag']!r}. Allowed: {', '.join(_kinds(item))}.{meant}{own}"
     if item["type"] == "union_tag_not_found":
         return f'{path}: no kind given. Write kind = "..." there; `mulligan levers` lists the kinds.'
     if item["type"] == "missing":

@@ -133,7 +133,7 @@ def sliding(workload: Workload, side: str) -> Callable[[], int]:
         model = GPT(workload.model, 0).eval()
 
         def ours() -> int:
-            score_windows(model, text, windows, workload.scored_tokens, "fp32", Execution(), "bench")
+            score_windows(model, text, windows, workload.scored_tokens, workload.seq_len, "fp32", Execution(), "bench")
             return workload.scored_tokens
 
         return ours

@@ -242,6 +242,7 @@ def test_a_study_takes_a_lever_into_its_workers(tmp_path):
         ("mine.py", "x = 1\n", "holds no lever"),
         ("mine.py", "import nothing_like_this\n", "cannot be imported"),
         ("mine.py", GEGLU.replace('Literal["geglu"]', 'Literal["swiglu"]'), "has a kind 'swiglu' already"),
+        ("mine.py", GEGLU.replace("def build", "def make"), "GeGlu does not define build()"),
         ("mine.py", GEGLU.replace('    kind: Literal["geglu"]\n', ""), "has no kind"),
     ],
 )

@@ -47,7 +47,7 @@ def _choice(path: str, kind: type[FrozenConfig]) -> Choice:
     settings = {
         field: REQUIRED if info.is_required() else getattr(info.default, "kind", info.default)
         for field, info in kind.model_fields.items()
-        if field != "kind"
+        if field not in ("kind", "source")
     }
     return Choice(path, name, settings, " ".join((kind.__doc__ or "").split()))
 

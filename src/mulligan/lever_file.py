@@ -101,8 +101,11 @@ def _imported(path: Path, name: str) -> ModuleType:
 
 def _join(lever: type[UserLever], path: Path) -> None:
     """Add a lever to the union at its path, and build anew the schemas of the configs that hold it."""
-    if not any(issubclass(lever, base) for base in OPEN):
+    base = next((base for base in OPEN if issubclass(lever, base)), None)
+    if base is None:
         raise ValueError(f"{path}: {lever.__name__} extends none of {', '.join(base.__name__ for base in OPEN)}.")
+    if getattr(lever, base.gives) is getattr(base, base.gives):
+        raise ValueError(f"{path}: {lever.__name__} does not define {base.gives}(), which a {base.__name__} must.")
     kind = lever.model_fields.get("kind")
     if kind is None or len(get_args(kind.annotation)) != 1:
         raise ValueError(f'{path}: {lever.__name__} has no kind. Write kind: Literal["its-name"].')

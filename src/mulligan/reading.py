@@ -32,6 +32,12 @@ READING = (
 )
 
 
+def windows_text(reading: Mapping[str, Any]) -> str:
+    """Return a reading's kind of windows, and the attention window where scoring took another than training."""
+    window = reading.get("attention_window")
+    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
+
+
 def _lever_files(road: Road) -> tuple[Path, ...]:
     """Return the files of the user's own levers without which the artifact could not be made again."""
     stages = road.recipe.model_dump(mode="json", exclude={"evaluate"})

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mulligan.train.muon import Muon
+from numerics.test_newton_schulz import PLAIN
 
 SHAPES = {"a": (6, 4), "b": (4, 6), "c": (6, 4), "d": (5, 5), "e": (6, 4), "f": (4, 6)}  # equal shapes are not neighbours
 LR, MOMENTA, DECAY = 0.1, (0.5, 0.8, 0.9), 0.2
@@ -13,16 +14,6 @@ CASES = {
     "weight decay": {"weight_decay": DECAY},
     "rows normalised": {"row_normalize": True},
     "polar express": {"coefficients": "polar-express", "row_normalize": True, "weight_decay": DECAY},
-}
-TRIPLES = {
-    "quintic": [(3.4445, -4.7750, 2.0315)] * 5,
-    "polar-express": [
-        (8.156554524902461, -22.48329292557795, 15.878769915207462),
-        (4.042929935166739, -2.808917465908714, 0.5000178451051316),
-        (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
-        (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
-        (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
-    ],
 }
 
 
@@ -49,7 +40,7 @@ def reference(gradient, weight, momentum, mu, *, weight_decay=0.0, row_normalize
         U = torch.stack([row / max(float(row.square().sum().sqrt()), 1e-7) for row in U])
     X = U.T if U.size(0) > U.size(1) else U
     X = X / (X.norm() + 1e-7)
-    for a, b, c in TRIPLES[coefficients]:
+    for a, b, c in PLAIN[coefficients]:
         A = X @ X.T
         X = a * X + (b * A + c * A @ A) @ X
     X = X.T if U.size(0) > U.size(1) else X

@@ -55,6 +55,7 @@ class UserAverage(UserLever, SnapshotsFrom):
     """
 
     path: ClassVar[str] = "average"
+    gives: ClassVar[str] = "observer"
 
     kind: str
     only_snapshots: ClassVar[bool] = False

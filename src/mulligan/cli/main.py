@@ -15,7 +15,7 @@ COMMANDS = {
     "evaluate": "Score an artifact or a weights file on a corpus.",
     "compare": "Compare the arms of a results CSV over seeds: contrasts, effects, verdicts.",
     "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
-    "import-checkpoint": "Read a starter-script checkpoint into a weights file.",
+    "import-checkpoint": "Read a checkpoint of a challenge script into a weights file.",
     "report": "Write one self-contained HTML page of a finished run.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",
 }

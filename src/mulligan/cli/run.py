@@ -90,15 +90,10 @@ def warn_of_replay(result: dict[str, Any]) -> None:
         )
 
 
-def windows_text(reading: dict[str, Any]) -> str:
-    """Return the kind of windows, and the attention window where scoring took another than training."""
-    window = reading.get("attention_window")
-    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
-
-
 def print_readings(title: str, readings: list[dict[str, Any]]) -> None:
     """Print scores with their addresses."""
     from mulligan.cli.terminal import print_table
+    from mulligan.reading import windows_text
 
     rows = [
         [

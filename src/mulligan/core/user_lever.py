@@ -13,10 +13,12 @@ from mulligan.core.config import FrozenConfig
 class UserLever(FrozenConfig):
     """A kind that joins a choice of the recipe once its file is loaded. Subclass the one of a stage, not this.
 
-    `path`: the choice it joins; `example`: settings with which it is tried by `mulligan levers check`, beside its kind.
+    `path`: the choice it joins; `gives`: the method that it must define; `example`: settings with which it is tried by
+    `mulligan levers check`, beside its kind.
     """
 
     path: ClassVar[str] = ""
+    gives: ClassVar[str] = ""
     example: ClassVar[dict[str, Any]] = {}
     file_digest: ClassVar[str] = ""
 

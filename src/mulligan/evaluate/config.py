@@ -53,6 +53,7 @@ class UserWindows(UserLever, Overlapping):
     """Windows of the user's own; they must count every position exactly once."""
 
     path: ClassVar[str] = "evaluate.windows"
+    gives: ClassVar[str] = "lay"
 
     kind: str
 

@@ -52,6 +52,7 @@ class UserFeedForward(UserLever, FeedForwardKind):
     """A feed-forward of the user's own."""
 
     path: ClassVar[str] = "model.feed_forward"
+    gives: ClassVar[str] = "build"
 
     def build(self, model: "ModelConfig") -> "nn.Module":
         """Return the module of one block, (B, T, model_dim) -> (B, T, model_dim); its input is normalised.

@@ -25,6 +25,7 @@ class UserQuantizer(UserLever):
     """A quantizer of the user's own; formats, and so the tensor set and the bits, are the grid's."""
 
     path: ClassVar[str] = "quantize"
+    gives: ClassVar[str] = "quantize"
 
     kind: str
 

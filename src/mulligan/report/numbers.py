@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mulligan.reading import windows_text
+
 Row = tuple[str, str, str, float | int, str]
 COLUMNS = ("arm", "seed", "metric", "value", "unit")
 _CONTRAST = ("estimate", "low", "high", "inner_low", "inner_high", "sd")
@@ -59,9 +61,7 @@ def _cell_rows(arm: str, seed: str, cell: Mapping[str, Any]) -> Iterator[Row]:
     for reading in cell["readings"]:
         address = reading["point"]
         if "windows" in reading:  # what a script logs has a name only
-            address += f", {reading['windows']}, {reading['context_len']}, stride {reading['stride']}"
-            if window := reading.get("attention_window"):
-                address += f", attention {window.get('tokens', 'full')}"
+            address += f", {windows_text(reading)}, {reading['context_len']}, stride {reading['stride']}"
         for name, unit in _READING.items():
             if reading.get(name) is not None:
                 yield arm, seed, f"reading: {address}: {name}", reading[name], unit

@@ -117,6 +117,7 @@ class UserLoader(UserLever):
     """A loader of the user's own."""
 
     path: ClassVar[str] = "train.loader"
+    gives: ClassVar[str] = "batches"
 
     def batches(self, config: "TrainConfig", stream: "TokenStream", seed: int) -> "Batches":
         """Return the batches of one training; `seed` is that of the data order. See `train/batch.py` for what they must be."""

@@ -95,7 +95,7 @@ def quantize_rows(weight: torch.Tensor, format: IntFormat) -> tuple[torch.Tensor
 
 
 def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Return codes (rows, cols) times scale (rows,) as float32 of `shape`."""
+    """Return codes (rows, cols) times scale (rows,) or (1,) as float32 of `shape`."""
     return (codes.to(torch.float32) * scale.to(torch.float32)[:, None]).reshape(tuple(shape))
 
 

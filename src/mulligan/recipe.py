@@ -25,7 +25,7 @@ from mulligan.model.config import ModelConfig
 from mulligan.model.kind import AttentionWindow
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
-from mulligan.quantize.config import RoundToNearest
+from mulligan.quantize.config import QuantizeConfig
 from mulligan.train.config import TrainConfig
 
 
@@ -37,7 +37,7 @@ class Recipe(FrozenConfig):
     grid: GridConfig
     train: TrainConfig
     average: AverageConfig
-    quantize: RoundToNearest
+    quantize: QuantizeConfig
     pack: PackConfig
     evaluate: EvaluateConfig
     budget_bytes: int = Field(default=16_000_000, ge=1)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from mulligan.engine.job import Job, folder_of
 from mulligan.evaluate.config import EvaluateConfig
-from mulligan.evaluate.stage import check_bos, check_corpus
+from mulligan.evaluate.stage import check_corpus
 from mulligan.model.gpt import parameter_shapes
+from mulligan.model.network import check_bos
 from mulligan.numerics.grid import assign
 from mulligan.store.store import Store
 from mulligan.train.config import ParameterSwap

@@ -150,6 +150,15 @@ CHANGES = [
     LeverChange("fp16", "quantize", 'grid.families.0.format={kind = "fp16"}'),
     LeverChange("fp32", "quantize", 'grid.families.0.format={kind = "fp32"}'),
     LeverChange("min_elements", "quantize", "grid.families.0.min_elements=600"),
+    LeverChange("scale_per", "quantize", "grid.families.0.format.scale_per=tensor"),
+    LeverChange("hidden_permutation", "quantize", "quantize.hidden_permutation=by-row-norm"),
+    LeverChange(
+        "magnitude", "quantize", 'quantize.prune={kind = "magnitude", fraction = 0.1, min_elements = 512}', given=(GPTQ,)
+    ),
+    LeverChange("plus-minus-one", "quantize", 'quantize.prune={kind = "plus-minus-one", fraction = 0.5}', given=(GPTQ,)),
+    LeverChange("hadamard", "quantize", 'quantize.rotation={kind = "hadamard"}', given=(GPTQ,)),
+    LeverChange("adaptive", "quantize", 'quantize.rotation={kind = "hadamard", adaptive = true}'),
+    LeverChange("low-rank", "quantize", 'quantize.correction={kind = "low-rank", rank = 2}', given=(GPTQ,)),
     LeverChange("calibration", "quantize", f"quantize.calibration={TRAIN_TEXT}"),
     LeverChange("self-generated", "quantize", 'quantize.calibration={kind = "self-generated", num_sequences = 2, seq_len = 4}'),
     LeverChange("gptq", "quantize", GPTQ),

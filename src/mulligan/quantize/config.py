@@ -1,9 +1,9 @@
 """Configs of the quantize stage, torch-free: how codes are chosen on the recipe's grid, and from which calibration text."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
@@ -35,6 +35,41 @@ class SelfGenerated(FrozenConfig):
     temperature: float = Field(default=0.8, gt=0)
 
 
+class MagnitudePruning(FrozenConfig):
+    """In each matrix of `min_elements` or more, the `fraction` of the weights that are smallest is zero before any rounding."""
+
+    kind: Literal["magnitude"]
+    fraction: float = Field(gt=0, lt=1)
+    min_elements: int = Field(default=65_537, ge=1)
+
+
+class PlusMinusOnePruning(FrozenConfig):
+    """After rounding, the `fraction` of all codes of +1 and -1 that stand for the smallest weights is zero."""
+
+    kind: Literal["plus-minus-one"]
+    fraction: float = Field(gt=0, le=1)
+
+
+class HadamardRotation(FrozenConfig):
+    """Codes stand for the matrix in a rotated basis; `adaptive`: only where that lowers its squared error."""
+
+    kind: Literal["hadamard"]
+    adaptive: bool = False
+
+
+class LowRankCorrection(FrozenConfig):
+    """The error of the `top_k` matrices that have the greatest is stored too, by `rank`, in codes of few bits.
+
+    `factors`: `asymmetric`, the left one on 2 bits with one scale, the right one on 4 bits in groups of 64; `symmetric`, both
+    on 4 bits with a scale per row.
+    """
+
+    kind: Literal["low-rank"]
+    top_k: int = Field(default=3, ge=1)
+    rank: int = Field(default=4, ge=1)
+    factors: Literal["asymmetric", "symmetric"] = "asymmetric"
+
+
 class Quantizer(FrozenConfig):
     """What the shipped quantizers have in common.
 
@@ -42,9 +77,24 @@ class Quantizer(FrozenConfig):
     """
 
     kind: str
+    hidden_permutation: Literal["off", "by-row-norm"] = lever_field("off", off="off")
+    prune: Annotated[Off | MagnitudePruning | PlusMinusOnePruning, Field(discriminator="kind")] = lever_field(
+        OFF, off={"kind": "off"}
+    )
+    rotation: Annotated[Off | HadamardRotation, Field(discriminator="kind")] = lever_field(OFF, off={"kind": "off"})
+    correction: Annotated[Off | LowRankCorrection, Field(discriminator="kind")] = lever_field(OFF, off={"kind": "off"})
     calibration: Annotated[Off | TrainSplit | SelfGenerated, Field(discriminator="kind")] = lever_field(
         OFF, off={"kind": "off"}
     )
+
+    @model_validator(mode="after")
+    def _zeros_stay_zeros(self) -> Self:
+        if isinstance(self.prune, MagnitudePruning) and isinstance(self.rotation, HadamardRotation):
+            raise ValueError(
+                "prune = magnitude makes weights zero, and rotation mixes them with others before they are stored: nothing is "
+                "pruned. Give one of the two"
+            )
+        return self
 
 
 class RoundToNearest(Quantizer):

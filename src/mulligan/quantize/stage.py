@@ -5,19 +5,38 @@ not the parameter set, and no validation token.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
 from mulligan.core.canonical import Json
+from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
+from mulligan.model.config import ModelConfig
 from mulligan.model.network import load_network
 from mulligan.numerics.config import Format, Fp32Format, GridConfig, IntFormat
 from mulligan.numerics.grid import FP16_MAX, assign
+from mulligan.numerics.hadamard import rotate
 from mulligan.quantize.calibration import generated_sequences, mean_products, train_sequences
 from mulligan.quantize.config import VERSION as VERSION
-from mulligan.quantize.config import Gptq, Quantizer, SelfGenerated, TrainSplit, UserQuantizer
+from mulligan.quantize.config import (
+    Gptq,
+    HadamardRotation,
+    LowRankCorrection,
+    MagnitudePruning,
+    PlusMinusOnePruning,
+    Quantizer,
+    SelfGenerated,
+    TrainSplit,
+    UserQuantizer,
+)
 from mulligan.quantize.error import relative_hessian_errors, relative_rms_errors
 from mulligan.quantize.gptq import gptq
+from mulligan.quantize.hidden_permutation import sort_hidden_units
+from mulligan.quantize.low_rank import correct_worst
+from mulligan.quantize.magnitude_pruning import prune_by_magnitude
+from mulligan.quantize.plus_minus_one_pruning import prune_plus_minus_ones
+from mulligan.quantize.rotation import rotate_hessian, rotation_seed
 from mulligan.quantize.round_to_nearest import round_to_nearest
 from mulligan.values.corpus import Corpus
 from mulligan.values.quantized import Quantized, QuantizedTensor
@@ -45,10 +64,10 @@ def run(
         tensors = config.quantize(formats, {name: tensor.clone() for name, tensor in weights.tensors.items()})
         _check_formats(config.kind, formats, tensors)
     else:
-        hessians = _calibrate(config, weights, corpus, seed, execution or Execution())
-        tensors = {
-            name: _in_format(config, formats[name], tensor, hessians.get(name)) for name, tensor in weights.tensors.items()
-        }
+        if config.hidden_permutation != "off":
+            model = parse_config(ModelConfig, weights.model, "model")
+            weights = replace(weights, tensors=sort_hidden_units(model, weights.tensors))
+        tensors, hessians = _quantize(config, formats, weights, corpus, seed, execution or Execution())
         if isinstance(config, Gptq):
             record["rounded_to_nearest"] = _unobserved(formats, hessians)
     stored = Quantized(tensors, weights.model, {}).dequantize()
@@ -56,6 +75,27 @@ def run(
     if hessians:
         record["relative_hessian_error"] = dict(relative_hessian_errors(weights.tensors, stored, hessians))
     return Quantized(tensors, weights.model, record)
+
+
+def _quantize(
+    config: Quantizer,
+    formats: Mapping[str, Format],
+    weights: Weights,
+    corpus: Corpus | None,
+    seed: int,
+    execution: Execution,
+) -> tuple[dict[str, QuantizedTensor | torch.Tensor], dict[str, torch.Tensor]]:
+    """Return every tensor in its format, and the Hessians that calibration observed: prune, observe, round, prune, correct."""
+    given = weights
+    if isinstance(config.prune, MagnitudePruning):
+        given = replace(weights, tensors=prune_by_magnitude(config.prune, weights.tensors))
+    hessians = _calibrate(config, given, corpus, seed, execution)
+    tensors = {name: _in_format(config, formats[name], tensor, hessians.get(name)) for name, tensor in given.tensors.items()}
+    if isinstance(config.prune, PlusMinusOnePruning):
+        tensors = prune_plus_minus_ones(config.prune, tensors)
+    if isinstance(config.correction, LowRankCorrection):
+        tensors = correct_worst(config.correction, weights.tensors, tensors)
+    return tensors, hessians
 
 
 def _calibrate(
@@ -79,11 +119,13 @@ def _in_format(
     """Return a tensor in its format: codes with scales, or a float16 or float32 tensor."""
     if not isinstance(format, IntFormat):
         return tensor.to(torch.float32 if isinstance(format, Fp32Format) else torch.float16)
+    seed = rotation_seed(config.rotation, format, tensor) if isinstance(config.rotation, HadamardRotation) else None
+    weight = tensor if seed is None else rotate(tensor, seed)
     if isinstance(config, Gptq) and hessian is not None:
-        codes, scale = gptq(config, format, tensor, hessian)
+        codes, scale = gptq(config, format, weight, hessian if seed is None else rotate_hessian(hessian, seed))
     else:
-        codes, scale = round_to_nearest(format, tensor)
-    return QuantizedTensor(codes, scale, format.bits, tuple(tensor.shape))
+        codes, scale = round_to_nearest(format, weight)
+    return QuantizedTensor(codes, scale, format.bits, tuple(tensor.shape), seed)
 
 
 def _unobserved(formats: Mapping[str, Format], hessians: Mapping[str, torch.Tensor]) -> list[Json]:

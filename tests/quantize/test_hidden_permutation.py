@@ -30,16 +30,3 @@ def test_the_function_is_kept_and_rows_are_sorted(feed_forward):
         assert bool((norms.diff() <= 1e-6).all())
     for name, tensor in moved.items():
         assert torch.equal(tensor, given[name]) == (".mlp." not in name or not name.endswith(".weight")), name
-
-
-def test_a_feed_forward_of_the_users_own_is_refused():
-    from typing import Literal
-
-    from mulligan.model.kind import UserFeedForward
-
-    class Own(UserFeedForward):
-        kind: Literal["own"]
-
-    config = model_config().model_copy(update={"feed_forward": Own(kind="own", mult=2)})
-    with pytest.raises(ValueError, match="this network has 'own'"):
-        sort_hidden_units(config, {})

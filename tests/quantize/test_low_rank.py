@@ -84,8 +84,3 @@ def test_an_exact_matrix_is_corrected_by_nothing():
     weight = torch.tensor([[1.0, -1.0, 0.0], [1.0, 1.0, 1.0]])
     after = correct_worst(config(), {"w": weight}, {"w": stored(weight)})["w"]
     assert torch.equal(after.dequantize(), weight)
-
-
-def test_no_integer_matrix_is_an_error():
-    with pytest.raises(ValueError, match="the grid has none"):
-        correct_worst(config(), {"w": torch.ones(2, 2)}, {"w": torch.ones(2, 2, dtype=torch.float16)})

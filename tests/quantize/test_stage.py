@@ -164,9 +164,9 @@ def test_a_record_says_what_gptq_did_not_treat(network, corpus):
     hashed = random_network(model_config(vocab_size=260, bigram_hash={"kind": "xor", "num_buckets": 20, "dim": 4}))
     given = Weights(hashed.state_dict(), hashed.config.canonical(), RECORD)
     assert quantize("gptq", given, corpus).record["rounded_to_nearest"] == ["bigram.embed.weight", "bigram.proj.weight"]
-    floats = GridConfig.model_validate({"families": [{"match": ["*"], "format": {"kind": "fp16"}}]})
+    families = [{**INTEGERS, "match": ["bigram.*.weight"]}, {"match": ["*"], "format": {"kind": "fp16"}}]
     with pytest.raises(ValueError, match="stores none of them as integers"):
-        quantize("gptq", given, corpus, floats)
+        quantize("gptq", given, corpus, GridConfig.model_validate({"families": families}))
 
 
 def test_equal_inputs_give_equal_bits_and_are_not_written_to(network, corpus):

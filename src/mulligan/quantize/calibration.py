@@ -21,6 +21,7 @@ from torch import nn
 from mulligan.core.execution import Execution
 from mulligan.core.random_stream import random_stream
 from mulligan.model.gpt import GPT
+from mulligan.quantize.check import check_text
 from mulligan.quantize.config import SelfGenerated, TrainSplit
 from mulligan.values.corpus import TokenStream
 
@@ -60,11 +61,8 @@ def mean_products(model: GPT, sequences: torch.Tensor, execution: Execution) -> 
 
 def train_sequences(config: TrainSplit, stream: TokenStream) -> torch.Tensor:
     """Return (num_sequences, seq_len) tokens int64, evenly spaced over the train split; ValueError where it is shorter."""
+    check_text(config.seq_len, stream)
     room = stream.num_tokens - config.seq_len
-    if room < 0:
-        raise ValueError(
-            f"quantize.calibration.seq_len = {config.seq_len}, and the train split has {stream.num_tokens} tokens. Give fewer."
-        )
     starts = np.arange(config.num_sequences) * room // max(1, config.num_sequences - 1)
     return torch.from_numpy(stream.gather(starts[:, None] + np.arange(config.seq_len)))
 

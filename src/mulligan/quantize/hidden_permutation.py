@@ -14,16 +14,10 @@ import numpy as np
 import torch
 
 from mulligan.model.config import ModelConfig
-from mulligan.model.kind import UserFeedForward
 
 
 def sort_hidden_units(model: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return all tensors, those of the feed-forwards reordered; ValueError for a feed-forward of the user's own."""
-    if isinstance(model.feed_forward, UserFeedForward):
-        raise ValueError(
-            f"quantize.hidden_permutation knows which units are hidden in the shipped feed-forwards, and this network has "
-            f'{model.feed_forward.kind!r}. Give hidden_permutation = "off".'
-        )
+    """Return all tensors, those of the shipped feed-forwards reordered."""
     moved = dict(tensors)
     for layer in range(model.num_layers):
         into = [name for name in (f"blocks.{layer}.mlp.{part}.weight" for part in ("fc", "gate")) if name in tensors]

@@ -26,14 +26,12 @@ Tensors = dict[str, QuantizedTensor | torch.Tensor]
 def correct_worst(
     config: LowRankCorrection, weights: Mapping[str, torch.Tensor], tensors: Mapping[str, QuantizedTensor | torch.Tensor]
 ) -> Tensors:
-    """Return all tensors, the matrices with the greatest error corrected; ValueError where there is no integer matrix."""
+    """Return all tensors, the integer matrices with the greatest error corrected."""
     errors = {
         name: weights[name].numpy().astype(np.float64) - tensor.dequantize().numpy()
         for name, tensor in tensors.items()
         if isinstance(tensor, QuantizedTensor) and len(tensor.shape) == 2 and tensor.codes.numel()
     }
-    if not errors:
-        raise ValueError("quantize.correction acts on matrices of integer codes, and the grid has none.")
     worst = sorted(errors, key=lambda name: -float(np.square(errors[name]).sum()))[: config.top_k]
     corrected: Tensors = dict(tensors)
     for name in worst:

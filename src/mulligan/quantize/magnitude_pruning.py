@@ -18,15 +18,11 @@ from mulligan.quantize.config import MagnitudePruning
 
 
 def prune_by_magnitude(config: MagnitudePruning, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return all tensors, large matrices pruned; ValueError where no matrix is large enough."""
-    sizes = {name: tensor.numel() for name, tensor in tensors.items() if tensor.ndim == 2}
-    large = [name for name, size in sizes.items() if size >= config.min_elements]
-    if not large:
-        raise ValueError(
-            f"quantize.prune.min_elements = {config.min_elements:,}, and the largest matrix has "
-            f"{max(sizes.values(), default=0):,} elements: nothing is pruned. Give a smaller number."
-        )
-    return {name: _pruned(tensor, config.fraction) if name in large else tensor for name, tensor in tensors.items()}
+    """Return all tensors, large matrices pruned."""
+    return {
+        name: _pruned(tensor, config.fraction) if tensor.ndim == 2 and tensor.numel() >= config.min_elements else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _pruned(weight: torch.Tensor, fraction: float) -> torch.Tensor:

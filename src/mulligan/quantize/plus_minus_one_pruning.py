@@ -25,15 +25,13 @@ Tensors = dict[str, QuantizedTensor | torch.Tensor]
 def prune_plus_minus_ones(config: PlusMinusOnePruning, tensors: Mapping[str, QuantizedTensor | torch.Tensor]) -> Tensors:
     """Return all tensors, with round(fraction x number of candidates) codes set to zero.
 
-    Candidates lie in matrices with a scale per row. ValueError where there is no such matrix.
+    Candidates lie in matrices with a scale per row, of which there is one at least.
     """
     matrices = {
         name: tensor
         for name, tensor in tensors.items()
         if isinstance(tensor, QuantizedTensor) and len(tensor.shape) == 2 and tensor.scale.dtype == torch.float16
     }
-    if not matrices:
-        raise ValueError("quantize.prune = plus-minus-one acts on matrices of integer codes, and the grid has none.")
     candidates = {name: tensor.codes.abs() == 1 for name, tensor in matrices.items()}
     counts = torch.cat([here.sum(1) for here in candidates.values()]).numpy()
     scales = torch.cat([tensor.scale for tensor in matrices.values()]).numpy().astype(np.float64)

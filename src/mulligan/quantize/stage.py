@@ -18,6 +18,7 @@ from mulligan.numerics.config import Format, Fp32Format, GridConfig, IntFormat
 from mulligan.numerics.grid import FP16_MAX, assign
 from mulligan.numerics.hadamard import rotate
 from mulligan.quantize.calibration import generated_sequences, mean_products, train_sequences
+from mulligan.quantize.check import check_acts, check_hidden_units
 from mulligan.quantize.config import VERSION as VERSION
 from mulligan.quantize.config import (
     Gptq,
@@ -55,7 +56,8 @@ def run(
 
     `corpus`: given where calibration reads its train split; `seed`: read where the network writes the calibration text.
     """
-    formats = assign(grid, {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
+    formats = assign(grid, shapes)
     for name, tensor in weights.tensors.items():
         _check_range(name, tensor, formats[name])
     record: dict[str, Json] = {"kind": config.kind, "weights": weights.record}
@@ -64,8 +66,10 @@ def run(
         tensors = config.quantize(formats, {name: tensor.clone() for name, tensor in weights.tensors.items()})
         _check_formats(config.kind, formats, tensors)
     else:
+        check_acts(config, formats, shapes)
         if config.hidden_permutation != "off":
             model = parse_config(ModelConfig, weights.model, "model")
+            check_hidden_units(config, model)
             weights = replace(weights, tensors=sort_hidden_units(model, weights.tensors))
         tensors, hessians = _quantize(config, formats, weights, corpus, seed, execution or Execution())
         if isinstance(config, Gptq):

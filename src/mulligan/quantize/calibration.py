@@ -40,7 +40,9 @@ def mean_products(model: GPT, sequences: torch.Tensor, execution: Execution) -> 
 
     def observe(name: str, inputs: torch.Tensor) -> None:
         rows = inputs.reshape(-1, inputs.size(-1)).float()
-        sums[name] = torch.addmm(sums[name], rows.T, rows) if name in sums else rows.T @ rows
+        if name not in sums:
+            sums[name] = rows.new_zeros(rows.size(1), rows.size(1))
+        sums[name].addmm_(rows.T, rows)
         counts[name] = counts.get(name, 0) + len(rows)
 
     def hook(name: str) -> Callable[[nn.Module, Any], None]:

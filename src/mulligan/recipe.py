@@ -9,7 +9,7 @@ import difflib
 import functools
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -18,19 +18,20 @@ from pydantic import Field, model_validator
 
 from mulligan.average.config import AverageConfig
 from mulligan.core.canonical import Json
-from mulligan.core.config import FrozenConfig, parse_config
+from mulligan.core.config import FrozenConfig, lever_field, parse_config
 from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.model.config import ModelConfig
 from mulligan.model.kind import AttentionWindow
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
+from mulligan.pack.knob import TURNABLE, FitConfig
 from mulligan.quantize.config import RoundToNearest
 from mulligan.train.config import TrainConfig
 
 
 class Recipe(FrozenConfig):
-    """What every stage does. `budget_bytes` (decimal) judges the artifact and enters no key."""
+    """What every stage does. `budget_bytes` (decimal) judges the artifact and enters no key; nor does `fit` itself."""
 
     data: DataConfig
     model: ModelConfig
@@ -41,6 +42,7 @@ class Recipe(FrozenConfig):
     pack: PackConfig
     evaluate: EvaluateConfig
     budget_bytes: int = Field(default=16_000_000, ge=1)
+    fit: FitConfig | None = lever_field(None, off=None)
 
     @model_validator(mode="after")
     def _head_has_a_learning_rate(self) -> Self:
@@ -84,6 +86,35 @@ class Recipe(FrozenConfig):
                 f"data.vocab_size = {self.data.vocab_size} and model.vocab_size = {self.model.vocab_size}; give both the same"
             )
         return self
+
+    @model_validator(mode="after")
+    def _the_knob_turns_something(self) -> Self:
+        if self.fit is None:
+            return self
+        if self.fit.budget_bytes > self.budget_bytes:
+            raise ValueError(
+                f"fit.budget_bytes = {self.fit.budget_bytes:,} is more than budget_bytes = {self.budget_bytes:,}: what it "
+                "finds would be over budget"
+            )
+        leaves = flatten(self.model_dump(mode="json"))
+        for path in self.fit.knob.paths:
+            if path not in leaves:
+                near = difflib.get_close_matches(path, [leaf for leaf in leaves if leaf.startswith(TURNABLE)], n=3)
+                raise ValueError(
+                    f"fit.knob turns {path!r}, which this recipe does not set. Nearest: {', '.join(near) or 'none'}"
+                )
+        for path, values in self.fit.knob.extremes.items():
+            for value in values:
+                self.turned({path: value})
+        return self
+
+    def turned(self, values: Mapping[str, int | float | str]) -> "Recipe":
+        """Return the recipe without `fit`, judged by the budget of its fit, with these values at these dotted paths."""
+        data = self.model_dump(mode="json", exclude={"fit"})
+        data["budget_bytes"] = self.fit.budget_bytes if self.fit else self.budget_bytes
+        for path, value in values.items():
+            set_value(data, path, value, f"fit.knob {path} = {value}")
+        return parse_config(Recipe, data, "")
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:
         """Return {dotted path: (here, there)} for every value in which the two recipes differ; None where absent."""

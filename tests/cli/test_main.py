@@ -212,3 +212,24 @@ def test_tables_are_printed_for_people(toy, monkeypatch, capsys):
         assert capsys.readouterr().out.strip()
     assert run(monkeypatch, "recipe", "show", "tiny") == 0
     assert parse_config(Recipe, __import__("tomllib").loads(capsys.readouterr().out), "")
+
+
+def test_a_fit_prints_its_curve_and_code_above_the_reserve_is_code_3(toy, monkeypatch, capsys):
+    scale = 'grid.families.0.format.scale={kind="standard-deviations", k=12.0}'
+    knob = '{kind="number", path="grid.families.0.format.scale.k", low=2.0, high=60.0}'
+
+    def fitted(reserve):
+        fit = f"fit={{budget_bytes={reserve + 10_000}, code_reserve_bytes={reserve}, train_documents=3, knob={knob}}}"
+        return [*toy, "--set", scale, "--set", fit]
+
+    planned = as_json(monkeypatch, capsys, "plan", *fitted(100_000))
+    assert not any(stage["stage"] == "evaluate" for stage in planned["stages"])
+    result = as_json(monkeypatch, capsys, "run", *fitted(100_000))
+    artifact, fit = result["artifact"], result["fit"]
+    assert artifact["payload_bytes"] + 100_000 + fit["unused_bytes"] == artifact["budget_bytes"] == 110_000
+    assert sum(point["values"] == fit["values"] for point in fit["curve"]) == 1
+    assert {stage["status"] for stage in result["stages"] if stage["stage"] == "pack"} == {"ran"}
+    assert run(monkeypatch, "run", *fitted(100_000)) == 0
+    assert "taken" in capsys.readouterr().out
+    assert run(monkeypatch, "run", *fitted(2_000)) == 3
+    assert "more than fit.code_reserve_bytes = 2,000" in capsys.readouterr().err

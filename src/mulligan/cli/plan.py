@@ -21,13 +21,14 @@ def plan(
     json: AsJson = False,
 ) -> int:
     """Show every stage of RECIPE: hit or miss and why, and the estimated seconds. Runs nothing."""
-    from mulligan.cli.road import road_from
+    from mulligan.cli.road import handed_in, recipe_from
     from mulligan.cli.terminal import out, print_json, print_table
     from mulligan.engine.plan import plan_jobs
+    from mulligan.fit.settle import next_step
     from mulligan.store.store import Store
 
-    road = road_from(recipe, changes or [], seed, data, weights)
-    planned = plan_jobs(road.jobs, Store(store))
+    step = next_step(recipe_from(recipe, changes or [], data), seed, Store(store), **handed_in(data, weights))
+    planned = plan_jobs(step.road.jobs if step.road else step.jobs, Store(store))
     total = sum(line.seconds or 0.0 for line in planned)
     if json:
         stages = [
@@ -49,6 +50,8 @@ def plan(
     print_table(f"{recipe}, seed {seed}", ["stage", "key", "status", "seconds", "why"], rows, right=(3,))
     unknown = sum(line.seconds is None for line in planned)
     out.print(f"about {total:.0f} s" + (f", and {unknown} stages of unknown length" if unknown else ""))
+    if step.road is None:
+        out.print("fit        the knob is not settled: these stages are the next that its search needs, others follow")
     given = [f"--{name} {value}" for name, value in (("data", data), ("weights", weights)) if value is not None]
     given += [f"--seed {seed}"] if seed else []
     given += [f"--set {shlex.quote(change)}" for change in changes or []]

@@ -66,7 +66,7 @@ def study_report(
 
     _check_folders(out, csv, markdown)
     kept = Store(store)
-    laid = lay_study(load_study(file, scale), corpus_at(data) if data else None)
+    laid = lay_study(load_study(file, scale), corpus_at(data) if data else None, kept)
     result = load_result(laid, kept, file)
     written = [_write(out, study_page(result, laid, kept))]
     if csv:

@@ -31,4 +31,4 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
             assign(job.settings["grid"], parameter_shapes(job.settings["model"]))
         if isinstance(job.config, EvaluateConfig):
             corpus = Corpus.load(folder_of(job.sources["corpus"], store))
-            check_corpus(job.config, job.settings["validation_documents"], corpus)
+            check_corpus(job.config, job.settings["num_documents"], corpus, job.settings["split"])

@@ -47,6 +47,19 @@ def step_in_deviations(format: IntFormat, cols: int) -> float | None:
     return None
 
 
+def tensor_spread_bytes(format: Format, shape: Sequence[int]) -> float:
+    """Return the standard deviation over seeds of a tensor's bytes that chance in its rows' maxima alone makes.
+
+    A row's scale follows its maximum, whose standard deviation is pi / sqrt(6) / sqrt(2 ln(2 cols)) (Gumbel's limit); bits
+    fall by the logarithm of the scale. A lower bound: trained rows have heavier tails than Gaussian ones, and differ more.
+    """
+    rows, cols = rows_of(shape)
+    if not isinstance(format, IntFormat) or not isinstance(format.scale, RowMax | Percentile) or cols < 2:
+        return 0.0
+    relative = np.pi / np.sqrt(6) / np.sqrt(2 * np.log(2 * cols)) / expected_largest(cols, 1.0)
+    return float(np.sqrt(rows) * cols / 8 * relative / np.log(2))
+
+
 @functools.cache
 def expected_largest(num_values: int, p: float) -> float:
     """Return about what the quantile `p` of |x| over that many standard normal values is on average (1.0: the maximum).

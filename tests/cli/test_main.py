@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -233,3 +234,22 @@ def test_a_fit_prints_its_curve_and_code_above_the_reserve_is_code_3(toy, monkey
     assert "taken" in capsys.readouterr().out
     assert run(monkeypatch, "run", *fitted(2_000)) == 3
     assert "more than fit.code_reserve_bytes = 2,000" in capsys.readouterr().err
+
+
+def test_pareto_writes_a_page_and_a_table_with_the_runs_own_point(toy, monkeypatch, capsys, tmp_path):
+    result = as_json(monkeypatch, capsys, "run", *toy)
+    name = next(path.stem for path in (Path(toy[4]) / "runs").glob("toy-seed0-*.json"))
+    for file in (Path(toy[4]) / "runs").glob("toy-seed0-*.json"):
+        if json.loads(file.read_text())["recipe"]["pack"]["codec"] == {"kind": "zlib", "level": 9}:
+            keys = json.loads(file.read_text())["keys"]
+            name = file.stem if keys == [stage["key"] for stage in result["stages"]] else name
+    page, table = tmp_path / "pareto.html", tmp_path / "pareto.csv"
+    arguments = [name, *toy[1:], "--points", "3", "--documents", "3", "--out", page, "--csv", table]
+    rows = as_json(monkeypatch, capsys, "pareto", *arguments)
+    own = [row for row in rows if row["own"]]
+    assert [row["payload_bytes"] for row in own] == [result["artifact"]["payload_bytes"]]
+    assert sum(row["front"] for row in rows) >= 1
+    assert len(table.read_text().splitlines()) == len(rows) + 1
+    assert "<svg" in page.read_text()
+    assert run(monkeypatch, "pareto", name, "--store", toy[4], "--out", page) == 2
+    assert "Give the same one: --data DIR" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from mulligan.evaluate.config import EvaluateConfig, Flat
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
+from mulligan.quantize.config import SelfGenerated, TrainSplit
 from mulligan.recipe import Recipe
 from mulligan.store.stage_call import OutsideInput, StageCall
 from mulligan.train.config import TrainConfig
@@ -51,7 +52,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     else:
         points, trained = _train_and_average(recipe, seed, data)
         jobs += trained
-    quantized = _quantize(recipe, points.get("averaged", points["raw"]))
+    quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
     artifact = Job(
         "pack",
         StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)),
@@ -103,10 +104,14 @@ def _average(name: str, config: Last | Observed | Blend, sources: dict[str, Job 
     return Job(name, call, sources, config, trajectory=trajectory)
 
 
-def _quantize(recipe: Recipe, weights: Job | Outside) -> Job:
+def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> Job:
+    """Return the quantization; the corpus and the seed are in its key only where its calibration reads them."""
     config: dict[str, Json] = {"quantize": recipe.quantize.canonical(), "grid": recipe.grid.canonical()}
-    call = StageCall("quantize", QUANTIZE, config, (weights.call,))
-    return Job("quantize", call, {"weights": weights}, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
+    calibration = getattr(recipe.quantize, "calibration", None)  # a quantizer of the user's own has none
+    reads = {"weights": weights, **({"corpus": data} if isinstance(calibration, TrainSplit) else {})}
+    drawn = seed if isinstance(calibration, SelfGenerated) else None
+    call = StageCall("quantize", QUANTIZE, config, tuple(source.call for source in reads.values()), drawn)
+    return Job("quantize", call, reads, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
 
 
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:

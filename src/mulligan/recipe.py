@@ -26,7 +26,7 @@ from mulligan.model.kind import AttentionWindow
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
 from mulligan.pack.knob import TURNABLE, FitConfig
-from mulligan.quantize.config import RoundToNearest
+from mulligan.quantize.config import QuantizeConfig
 from mulligan.train.config import TrainConfig
 
 
@@ -38,7 +38,7 @@ class Recipe(FrozenConfig):
     grid: GridConfig
     train: TrainConfig
     average: AverageConfig
-    quantize: RoundToNearest
+    quantize: QuantizeConfig
     pack: PackConfig
     evaluate: EvaluateConfig
     budget_bytes: int = Field(default=16_000_000, ge=1)

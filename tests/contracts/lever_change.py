@@ -18,6 +18,10 @@ class LeverChange:
     given: tuple[str, ...] = ()
 
 
+TRAIN_TEXT = '{kind = "train-split", num_sequences = 3, seq_len = 8}'
+GPTQ = f'quantize={{kind = "gptq", calibration = {TRAIN_TEXT}}}'
+SIGMAS = 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'
+
 CHANGES = [
     LeverChange("positions", "train", 'model.positions={kind = "rope", base = 500.0}'),
     LeverChange("embedding", "train", 'model.embedding={kind = "tied", init_std = 0.02}'),
@@ -137,7 +141,8 @@ CHANGES = [
     ),
     LeverChange("bits", "quantize", "grid.families.0.format.bits=4"),
     LeverChange("percentile", "quantize", 'grid.families.0.format.scale={kind = "percentile", p = 0.9}'),
-    LeverChange("standard-deviations", "quantize", 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'),
+    LeverChange("standard-deviations", "quantize", SIGMAS),
+    LeverChange("clip-search", "quantize", 'grid.families.0.format.scale={kind = "clip-search", percentiles = [0.9, 1.0]}'),
     LeverChange("legacy-row-max-floored", "quantize", 'grid.families.0.format.scale={kind = "legacy-row-max-floored"}'),
     LeverChange(
         "legacy-percentile-floored", "quantize", 'grid.families.0.format.scale={kind = "legacy-percentile-floored", p = 0.99}'
@@ -145,6 +150,19 @@ CHANGES = [
     LeverChange("fp16", "quantize", 'grid.families.0.format={kind = "fp16"}'),
     LeverChange("fp32", "quantize", 'grid.families.0.format={kind = "fp32"}'),
     LeverChange("min_elements", "quantize", "grid.families.0.min_elements=600"),
+    LeverChange("scale_per", "quantize", "grid.families.0.format.scale_per=tensor"),
+    LeverChange("hidden_permutation", "quantize", "quantize.hidden_permutation=by-row-norm"),
+    LeverChange(
+        "magnitude", "quantize", 'quantize.prune={kind = "magnitude", fraction = 0.1, min_elements = 512}', given=(GPTQ,)
+    ),
+    LeverChange("plus-minus-one", "quantize", 'quantize.prune={kind = "plus-minus-one", fraction = 0.5}', given=(GPTQ,)),
+    LeverChange("hadamard", "quantize", 'quantize.rotation={kind = "hadamard"}', given=(GPTQ,)),
+    LeverChange("adaptive", "quantize", 'quantize.rotation={kind = "hadamard", adaptive = true}'),
+    LeverChange("low-rank", "quantize", 'quantize.correction={kind = "low-rank", rank = 2}', given=(GPTQ,)),
+    LeverChange("calibration", "quantize", f"quantize.calibration={TRAIN_TEXT}"),
+    LeverChange("self-generated", "quantize", 'quantize.calibration={kind = "self-generated", num_sequences = 2, seq_len = 4}'),
+    LeverChange("gptq", "quantize", GPTQ),
+    LeverChange("row_importance", "quantize", "quantize.row_importance=0.5", given=(SIGMAS, GPTQ)),
     LeverChange("lzma", "pack", 'pack.codec={kind = "lzma"}'),
     LeverChange("zstd", "pack", 'pack.codec={kind = "zstd"}'),
     LeverChange("brotli", "pack", 'pack.codec={kind = "brotli"}'),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulligan.numerics.config import GridConfig, IntFormat
-from mulligan.numerics.grid import FP16_TINY, assign, dequantize_rows, quantize_rows
+from mulligan.numerics.grid import FP16_TINY, assign, dequantize_rows, quantize_rows, rows_of
 
 INT8 = {"kind": "int", "bits": 8, "scale": {"kind": "row-max"}}
 SCALES = (
@@ -155,6 +155,55 @@ def test_tensors_without_elements_pass(scale, shape):
     codes, stored = quantize_rows(torch.empty(shape), int_format(8, scale))
     assert bool((stored > 0).all())
     assert dequantize_rows(codes, stored, shape).shape == shape
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), bits=st.integers(2, 8), per=st.sampled_from(["row", "matrix"]))
+def test_a_clip_search_takes_the_percentile_with_the_least_squared_error(seed, bits, per):
+    percentiles, weight = (0.5, 0.8, 0.95, 1.0), random_weight(seed)
+    found = quantize_rows(weight, int_format(bits, {"kind": "clip-search", "percentiles": percentiles, "per": per}))
+    tried = [quantize_rows(weight, int_format(bits, {"kind": "percentile", "p": p})) for p in percentiles]
+    errors = [((dequantize_rows(*one, weight.shape).double() - weight) ** 2).sum(1).tolist() for one in tried]
+    for r in range(5):
+        costs = [error[r] for error in errors] if per == "row" else [sum(error) for error in errors]
+        best = tried[costs.index(min(costs))]
+        assert found[1][r] == best[1][r]
+        assert torch.equal(found[0][r], best[0][r])
+
+
+def test_few_bits_clip_rows_with_an_outlier_and_many_bits_do_not():
+    weight = torch.cat((torch.linspace(-1, 1, 200), torch.tensor([4.0])))[None]
+    scale = {"kind": "clip-search", "percentiles": [0.9, 1.0]}
+    assert float(quantize_rows(weight, int_format(2, scale))[1][0]) < 1.1
+    assert float(quantize_rows(weight, int_format(8, scale))[1][0]) * 127 == pytest.approx(4.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [*SCALES, {"kind": "clip-search"}], ids=lambda scale: scale["kind"])
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3, 4), (3, 4), (0, 4)])
+def test_one_scale_for_the_whole_tensor_is_that_of_its_elements_as_one_row(scale, shape):
+    weight = torch.linspace(-0.003, 0.001, math.prod(shape)).reshape(shape)
+    per_row, whole = int_format(8, scale), int_format(8, scale).replace(scale_per="tensor")
+    if not shape and scale["kind"] == "standard-deviations":
+        return
+    codes, stored = quantize_rows(weight, whole)
+    assert (stored.dtype, tuple(stored.shape)) == (torch.float32, (1,))
+    assert bool(stored > 0)
+    assert tuple(codes.shape) == rows_of(shape)
+    if weight.numel():
+        one_row = quantize_rows(1e3 * weight.flatten(), per_row)  # where fp16 is precise
+        if not scale["kind"].startswith("legacy"):
+            assert float(stored) == pytest.approx(float(one_row[1]) / 1e3, rel=2.0**-10)
+        error = (dequantize_rows(codes, stored, shape) - weight).abs()
+        inside = weight.abs() <= stored * 127
+        assert bool((error <= stored * 0.5001)[inside].all())
+
+
+def test_a_whole_tensor_is_stored_by_its_maximum_in_float32():
+    """As published for control tensors: scale max / 127, never rounded to fp16."""
+    weight = torch.tensor([[1.0, 0.999], [0.3, -0.001]])
+    codes, stored = quantize_rows(weight, int_format(8).replace(scale_per="tensor"))
+    assert float(stored) == pytest.approx(1 / 127, rel=1e-7)
+    assert codes.tolist() == [[127, 127], [38, 0]]
 
 
 def test_a_percentile_of_more_than_16_million_values_is_exact():

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from mulligan.numerics.config import GridConfig
 from mulligan.quantize import stage
-from mulligan.quantize.config import RoundToNearest
+from mulligan.quantize.config import QuantizeConfig, RoundToNearest
 from mulligan.values.quantized import Quantized, QuantizedTensor
 from mulligan.values.weights import Weights
+from toy import model_config, random_network, write_corpus
 
 CONFIG = RoundToNearest(kind="round-to-nearest")
 RECORD = {"kind": "last", "num_snapshots": 1, "first_step": 8, "last_step": 8, "every_steps": 0}
@@ -80,3 +82,96 @@ def test_weights_beyond_fp16_are_told_by_name(name):
 def test_fp32_takes_what_fp16_cannot_hold():
     quantized = stage.run(CONFIG, grid(rest="fp32"), weights(gain=torch.tensor([1e30])))
     assert quantized.dequantize()["gain"].tolist() == [torch.tensor(1e30).item()]
+
+
+TEXT = {"kind": "train-split", "num_sequences": 4, "seq_len": 16}
+INTEGERS = {"match": ["*.weight"], "format": {"kind": "int", "bits": 4, "scale": {"kind": "row-max"}}}
+WHOLE_GRID = GridConfig.model_validate({"families": [INTEGERS, {"match": ["*"], "format": {"kind": "fp16"}}]})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("quantize") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = random_network(model_config(vocab_size=260))
+    return Weights({name: tensor.clone() for name, tensor in model.state_dict().items()}, model.config.canonical(), RECORD)
+
+
+def quantize(kind, network, corpus, grid=WHOLE_GRID, **changes):
+    config = TypeAdapter(QuantizeConfig).validate_python({"kind": kind, "calibration": TEXT, **changes})
+    return stage.run(config, grid, network, corpus)
+
+
+def mean_error(quantized):
+    return sum(quantized.record["relative_hessian_error"].values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"hidden_permutation": "by-row-norm"},
+        {"prune": {"kind": "magnitude", "fraction": 0.05, "min_elements": 300}},
+        {"prune": {"kind": "plus-minus-one", "fraction": 0.05}},
+        {"rotation": {"kind": "hadamard"}},
+        {"rotation": {"kind": "hadamard", "adaptive": True}},
+        {"correction": {"kind": "low-rank"}},
+    ],
+    ids=lambda changes: "-".join(changes) or "plain",
+)
+def test_with_every_step_gptq_weighs_less_error_than_rounding(network, corpus, changes, tmp_path):
+    nearest, eliminated = (quantize(kind, network, corpus, **changes) for kind in ("round-to-nearest", "gptq"))
+    assert mean_error(eliminated) < mean_error(nearest)
+    assert all(nearest.record["relative_hessian_error"][name] > 0 for name in nearest.tensors if name.endswith("weight"))
+    eliminated.save(tmp_path)
+    assert Quantized.load(tmp_path).record == eliminated.record
+
+
+def test_pruned_weights_stay_zero_under_gptq(network, corpus):
+    made = quantize("gptq", network, corpus, prune={"kind": "magnitude", "fraction": 0.3, "min_elements": 300})
+    matrix = network.tensors["blocks.1.mlp.fc.weight"].abs()
+    small = matrix < matrix.flatten().quantile(0.3)
+    assert not made.tensors["blocks.1.mlp.fc.weight"].codes[small].any()
+
+
+def test_a_correction_repairs_what_pruning_took(network, corpus):
+    pruned, repaired = (
+        quantize("gptq", network, corpus, prune={"kind": "plus-minus-one", "fraction": 1.0}, **changes)
+        for changes in ({}, {"correction": {"kind": "low-rank", "top_k": 20, "rank": 8}})
+    )
+    assert sum(repaired.record["relative_rms_error"].values()) < 0.95 * sum(pruned.record["relative_rms_error"].values())
+
+
+def test_bits_may_differ_by_family_and_by_layer(network, corpus):
+    def family(glob, bits):
+        return {"match": [glob], "format": {**INTEGERS["format"], "bits": bits}}
+
+    asked = [("tok_emb.*", 8), ("*.0.attn.c_q.*", 7), ("*.0.mlp.*", 5), ("*.0.*.weight", 6), ("*.1.*weight", 4)]
+    families = [*(family(*one) for one in asked), {"match": ["*"], "format": {"kind": "fp16"}}]
+    made = quantize("gptq", network, corpus, GridConfig.model_validate({"families": families}))
+    bits = {name: tensor.bits for name, tensor in made.tensors.items() if isinstance(tensor, QuantizedTensor)}
+    assert bits["tok_emb.weight"] == 8
+    assert bits["blocks.0.attn.c_q.weight"] == 7
+    assert {bits[f"blocks.0.mlp.{part}.weight"] for part in ("fc", "proj")} == {5}
+    assert {bits[f"blocks.0.attn.{part}.weight"] for part in ("c_k", "c_v", "proj")} == {6}
+    assert {number for name, number in bits.items() if name.startswith("blocks.1.")} == {4}
+
+
+def test_a_record_says_what_gptq_did_not_treat(network, corpus):
+    hashed = random_network(model_config(vocab_size=260, bigram_hash={"kind": "xor", "num_buckets": 20, "dim": 4}))
+    given = Weights(hashed.state_dict(), hashed.config.canonical(), RECORD)
+    assert quantize("gptq", given, corpus).record["rounded_to_nearest"] == ["bigram.embed.weight", "bigram.proj.weight"]
+    families = [{**INTEGERS, "match": ["bigram.*.weight"]}, {"match": ["*"], "format": {"kind": "fp16"}}]
+    with pytest.raises(ValueError, match="stores none of them as integers"):
+        quantize("gptq", given, corpus, GridConfig.model_validate({"families": families}))
+
+
+def test_equal_inputs_give_equal_bits_and_are_not_written_to(network, corpus):
+    before = {name: tensor.clone() for name, tensor in network.tensors.items()}
+    changes = {"prune": {"kind": "magnitude", "fraction": 0.3, "min_elements": 300}, "hidden_permutation": "by-row-norm"}
+    one, two = (quantize("gptq", network, corpus, **changes) for _ in range(2))
+    assert all(torch.equal(one.dequantize()[name], two.dequantize()[name]) for name in before)
+    assert all(torch.equal(network.tensors[name], before[name]) for name in before)

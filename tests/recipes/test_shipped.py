@@ -7,6 +7,7 @@ import pytest
 from mulligan.core.config import FrozenConfig
 from mulligan.flow import resolved_average
 from mulligan.model.gpt import parameter_shapes
+from mulligan.numerics.grid import assign
 from mulligan.recipe import load_recipe, shipped_recipes
 from mulligan.train.schedule import Schedule
 
@@ -79,3 +80,15 @@ def shape_of(recipe):
         found["first snapshot"] = average.start.step / steps
         found["snapshots"] = sum(step % average.every_steps == 0 for step in range(average.start.step, steps + 1))
     return found
+
+
+def test_pr_1716_stores_small_tensors_as_published():
+    """Path A v3 by its counts of elements: one scale per control tensor, rows of int8 for small matrices, fp16 for the rest."""
+    recipe = load_recipe("pr-1716")
+    shapes = parameter_shapes(recipe.model)
+    counts = {}
+    for name, format in assign(recipe.grid, shapes).items():
+        if math.prod(shapes[name]) <= 65_536:
+            stored = (format.kind, getattr(format, "bits", 16), getattr(format, "scale_per", ""))
+            counts[stored] = counts.get(stored, 0) + math.prod(shapes[name])
+    assert counts == {("int", 8, "tensor"): 30_720, ("int", 8, "row"): 16_384 + 1_056 + 12, ("fp16", 16, ""): 11 * 8 + 2}

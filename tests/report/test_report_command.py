@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from mulligan.cli.main import make_app
+from mulligan.store.store import Store
 
 
 def call(*arguments):
@@ -66,6 +67,20 @@ def test_report_of_a_run_needs_neither_recipe_nor_corpus(run_store, tmp_path, ca
     assert f"{result['artifact']['payload_bytes']:,}" in text
     assert "train.momentum" not in text
     assert "train.seq_len = 8" in text
+
+
+def test_a_runs_page_shows_the_errors_of_every_tensor(finished, tmp_path):
+    weighted = 'quantize.calibration={kind = "train-split", num_sequences = 2, seq_len = 8}'
+    arguments = (finished.recipe, "--data", finished.corpus, "--store", tmp_path / "store", "--threads", "1", "--set", weighted)
+    assert call("run", *arguments) == 0
+    assert call("report", "toy-seed0", "--store", tmp_path / "store", "--out", tmp_path / "page.html") == 0
+    made = next(e for e in Store(tmp_path / "store").entries() if e.manifest["header"]["stage"] == "quantize").summary()
+    text = (tmp_path / "page.html").read_text()
+    for name, tensor in made["tensors"].items():
+        row = next(line for line in text.splitlines() if f"<code>{name}</code>" in line)
+        cells = [tensor["relative_rms_error"], tensor.get("relative_hessian_error")]
+        shown = "".join(f'<td class="n">{"" if cell is None else format(100 * cell, ".2f")}</td>' for cell in cells)
+        assert row.endswith(f"{shown}</tr>")
 
 
 def test_a_runs_page_says_what_quantizing_did_to_the_checkpoint_over_documents(run_store, tmp_path, capsys):

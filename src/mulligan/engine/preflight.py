@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from mulligan.engine.job import Job, folder_of
 from mulligan.evaluate.config import EvaluateConfig
-from mulligan.evaluate.stage import check_bos, check_corpus
+from mulligan.evaluate.stage import check_corpus
 from mulligan.model.gpt import parameter_shapes
+from mulligan.model.network import check_bos
 from mulligan.numerics.grid import assign
+from mulligan.quantize.check import check_acts, check_hidden_units, check_text
+from mulligan.quantize.config import Quantizer, TrainSplit
 from mulligan.store.store import Store
 from mulligan.train.config import ParameterSwap
 from mulligan.train.parameter_swap import swapped_formats
@@ -28,7 +31,14 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
             if isinstance(fake, ParameterSwap):
                 swapped_formats(job.trajectory.grid, parameter_shapes(model), fake.match)
         if "grid" in job.settings:
-            assign(job.settings["grid"], parameter_shapes(job.settings["model"]))
+            shapes = parameter_shapes(job.settings["model"])
+            formats = assign(job.settings["grid"], shapes)
+            if isinstance(job.config, Quantizer):
+                check_acts(job.config, formats, shapes)
+                check_hidden_units(job.config, job.settings["model"])
+                if isinstance(job.config.calibration, TrainSplit):
+                    stream = Corpus.load(folder_of(job.sources["corpus"], store)).tokens("train")
+                    check_text(job.config.calibration.seq_len, stream)
         if isinstance(job.config, EvaluateConfig):
             corpus = Corpus.load(folder_of(job.sources["corpus"], store))
             check_corpus(job.config, job.settings["num_documents"], corpus, job.settings["split"])

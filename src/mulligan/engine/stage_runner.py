@@ -67,10 +67,13 @@ def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Pat
 
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.quantize import stage
-    from mulligan.quantize.config import RoundToNearest, UserQuantizer
+    from mulligan.quantize.config import Quantizer, UserQuantizer
+    from mulligan.values.corpus import Corpus
 
-    assert isinstance(job.config, RoundToNearest | UserQuantizer)
-    return stage.run(job.config, job.settings["grid"], _weights(job.sources["weights"], store)).save
+    assert isinstance(job.config, Quantizer | UserQuantizer)
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store)) if "corpus" in job.sources else None
+    weights = _weights(job.sources["weights"], store)
+    return stage.run(job.config, job.settings["grid"], weights, corpus, job.call.seed or 0, execution).save
 
 
 def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

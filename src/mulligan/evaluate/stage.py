@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from mulligan.core.canonical import Json
-from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.config import AsTrained, DocumentIsolated, EvaluateConfig, Flat, UserWindows
@@ -18,8 +17,7 @@ from mulligan.evaluate.flat import flat_windows
 from mulligan.evaluate.scorer import score_windows
 from mulligan.evaluate.sliding import sliding_windows
 from mulligan.evaluate.window import Windows
-from mulligan.model.config import ModelConfig
-from mulligan.model.gpt import GPT, parameter_shapes
+from mulligan.model.network import load_network
 from mulligan.values.byte_table import IntArray
 from mulligan.values.corpus import Corpus, Split
 from mulligan.values.scores import Array, Scores
@@ -51,7 +49,7 @@ def run(
     num_positions = last - 1
     laid = lay_windows(windows, starts, num_positions)
     weights, address = _seen_through(config, weights)
-    model = load_model(weights, corpus, execution)
+    model = load_network(weights, corpus, execution.device)
     nats = score_windows(
         model,
         lambda index: stream.gather(index + begin),
@@ -117,38 +115,6 @@ def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, di
         return weights, {}
     window = config.attention_window.canonical()
     return replace(weights, model={**weights.model, "attention_window": window}), {"attention_window": window}
-
-
-def check_bos(model: ModelConfig, corpus: Corpus) -> None:
-    """Raise ValueError when the network looks for the beginnings of documents by another token than the corpus'."""
-    if model.knows_documents and model.bos_id != corpus.bos:
-        raise ValueError(
-            f"The corpus begins its documents with token {corpus.bos} and the network looks for model.bos_id = {model.bos_id}. "
-            f"Give --set model.bos_id={corpus.bos}."
-        )
-
-
-def load_model(weights: Weights, corpus: Corpus, execution: Execution) -> GPT:
-    """Return a fresh network with `weights`, in evaluation mode, on the device; ValueError when they do not fit."""
-    config = parse_config(ModelConfig, weights.model, "model")
-    if config.vocab_size != corpus.vocab_size:
-        raise ValueError(
-            f"The network has vocab_size = {config.vocab_size} and the corpus {corpus.folder} {corpus.vocab_size} pieces. "
-            f"Use the corpus that the network was trained on, or train with --set model.vocab_size={corpus.vocab_size}."
-        )
-    check_bos(config, corpus)
-    expected = parameter_shapes(config)  # nothing is allocated for a config that the tensors do not bear out
-    found = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
-    if found != expected:
-        differing = sorted(name for name in {**found, **expected} if found.get(name) != expected.get(name))
-        raise ValueError(
-            f"The weights are not those of the network that is written beside them: {differing[0]} is "
-            f"{found.get(differing[0], 'absent')}, and {expected.get(differing[0], 'absent')} in the network. "
-            "Make the file again."
-        )
-    model = GPT(config, seed=0)
-    model.load_state_dict(weights.tensors)
-    return model.to(execution.device).eval()
 
 
 def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:

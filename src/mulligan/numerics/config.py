@@ -31,6 +31,19 @@ class StandardDeviations(FrozenConfig):
     k: float = Field(gt=0)
 
 
+class ClipSearch(FrozenConfig):
+    """Of the quantiles `percentiles` (fractions) of a row's |w|, the one whose rounding has the least squared error.
+
+    `per`: each row takes the best for itself, or all rows of a matrix take the one that is best for the whole.
+    """
+
+    kind: Literal["clip-search"]
+    percentiles: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        default=(0.999, 0.9995, 0.9999, 0.99999, 1.0), min_length=2
+    )
+    per: Literal["row", "matrix"] = "row"
+
+
 class LegacyRowMaxFloored(FrozenConfig):
     """Row maximum with the scale floored at 1/c: a fixed step for weights below 1. To reproduce only."""
 
@@ -45,18 +58,23 @@ class LegacyPercentileFloored(FrozenConfig):
 
 
 Scale = Annotated[
-    RowMax | Percentile | StandardDeviations | LegacyRowMaxFloored | LegacyPercentileFloored,
+    RowMax | Percentile | StandardDeviations | ClipSearch | LegacyRowMaxFloored | LegacyPercentileFloored,
     Field(discriminator="kind"),
 ]
 
 
 class IntFormat(FrozenConfig):
-    """Integer codes, an fp16 scale per row; with c = 2^(bits-1) - 1 `symmetric` is [-c, c] and `legacy` [-(c+1), c]."""
+    """Integer codes; with c = 2^(bits-1) - 1 the `range` `symmetric` is [-c, c] and `legacy` [-(c+1), c].
+
+    `scale_per`: an fp16 scale for each row (a tensor that is no matrix is one row), or one fp32 scale for the whole tensor, by
+    the same rule as if it were one row.
+    """
 
     kind: Literal["int"]
     bits: int = Field(ge=2, le=8)
     scale: Scale
     range: Literal["symmetric", "legacy"] = "symmetric"
+    scale_per: Literal["row", "tensor"] = lever_field("row", off="row")
 
     @property
     def max_code(self) -> int:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 import torch
 
 from mulligan.numerics.config import (
+    ClipSearch,
     Family,
     Format,
     GridConfig,
@@ -75,23 +76,31 @@ def rows_of(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def quantize_rows(weight: torch.Tensor, format: IntFormat) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return codes int8 (rows, cols) and scale float16 (rows,) of `weight`, by round to nearest, ties to even.
+    """Return codes int8 (rows, cols) and the scale (see `scale_of`) of `weight`, by round to nearest, ties to even.
 
-    Weights must be finite (the quantize stage checks; a check here would stall a GPU at every training step). The scale
-    is rounded to fp16 before it is used, and lies in fp16's normal range, so rows of zeros stay finite. Levers 16.4.
+    Weights must be finite (the quantize stage checks; a check here would stall a GPU at every training step). Levers 16.4.
     """
     rows = weight.detach().to(torch.float32).reshape(rows_of(weight.shape))
+    scale = scale_of(rows, format)
+    if isinstance(format.scale, LegacyPercentileFloored) and rows.numel():
+        limit = _limit(_scaled_rows(rows, format), format.scale)[:, None]
+        rows = torch.maximum(torch.minimum(rows, limit), -limit)
+    return _codes(rows, scale, format), scale
+
+
+def scale_of(weight: torch.Tensor, format: IntFormat, widen: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the scale of `weight` by the format's rule: float16 (rows,), or float32 (1,) where one serves the whole tensor.
+
+    It is rounded to its stored type before it is used, and lies in that type's normal range, so rows of zeros stay finite.
+    `widen` (rows,): factors on what the outermost codes stand for; not for `clip-search`.
+    """
+    rows = _scaled_rows(weight.detach().to(torch.float32).reshape(rows_of(weight.shape)), format)
     if rows.numel() == 0:
-        return rows.to(torch.int8), torch.full((len(rows),), FP16_TINY, dtype=torch.float16, device=rows.device)
-    limit = _row_limit(rows, format.scale)
-    scale = limit / format.max_code
-    if isinstance(format.scale, LegacyRowMaxFloored | LegacyPercentileFloored):
-        scale = scale.clamp(min=1.0 / format.max_code)
-    if isinstance(format.scale, LegacyPercentileFloored):
-        rows = torch.maximum(torch.minimum(rows, limit[:, None]), -limit[:, None])
-    scale = scale.clamp(FP16_TINY, FP16_MAX).to(torch.float16)
-    codes = (rows / scale.to(torch.float32)[:, None]).round_().clamp_(format.min_code, format.max_code)
-    return codes.to(torch.int8), scale
+        return _stored_scale(torch.zeros(len(rows), device=rows.device), format)
+    if isinstance(format.scale, ClipSearch):
+        return _searched(rows, format, format.scale)
+    limit = _limit(rows, format.scale)
+    return _stored_scale(limit if widen is None else limit * widen, format)
 
 
 def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
@@ -99,7 +108,43 @@ def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, shape: Sequence[in
     return (codes.to(torch.float32) * scale.to(torch.float32)[:, None]).reshape(tuple(shape))
 
 
-def _row_limit(rows: torch.Tensor, scale: Scale) -> torch.Tensor:
+def _scaled_rows(rows: torch.Tensor, format: IntFormat) -> torch.Tensor:
+    """Return the rows that have a scale each: those of the matrix, or one of all its elements."""
+    return rows if format.scale_per == "row" else rows.reshape(1, -1)
+
+
+def _stored_scale(limit: torch.Tensor, format: IntFormat) -> torch.Tensor:
+    scale = limit / format.max_code
+    if isinstance(format.scale, LegacyRowMaxFloored | LegacyPercentileFloored):
+        scale = scale.clamp(min=1.0 / format.max_code)
+    if format.scale_per == "tensor":
+        return scale.clamp(min=torch.finfo(torch.float32).tiny)
+    return scale.clamp(FP16_TINY, FP16_MAX).to(torch.float16)
+
+
+def _codes(rows: torch.Tensor, scale: torch.Tensor, format: IntFormat) -> torch.Tensor:
+    """Return the nearest codes int8 of `rows` (rows, cols)."""
+    codes = (rows / scale.to(torch.float32)[:, None]).round_().clamp_(format.min_code, format.max_code)
+    return codes.to(torch.int8)
+
+
+def _searched(rows: torch.Tensor, format: IntFormat, search: ClipSearch) -> torch.Tensor:
+    """Return the scale of the percentile with the least squared error; of two that are equal the first.
+
+    Errors are summed in float64, so that the number of threads, which orders the sum, does not decide between two.
+    """
+    magnitude = rows.abs()
+    scales = [_stored_scale(_quantile(magnitude, p), format) for p in search.percentiles]
+    errors = [
+        (dequantize_rows(_codes(rows, scale, format), scale, rows.shape) - rows).double().square().sum(1) for scale in scales
+    ]
+    error = torch.stack(errors)
+    if search.per == "matrix":
+        return scales[int(error.sum(1).argmin())]
+    return torch.stack(scales).gather(0, error.argmin(0)[None])[0]
+
+
+def _limit(rows: torch.Tensor, scale: Scale) -> torch.Tensor:
     """Return the |w| that the outermost code stands for, float32 (rows,), before any floor."""
     if isinstance(scale, StandardDeviations):
         if rows.shape[1] < 2:

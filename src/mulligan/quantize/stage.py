@@ -5,34 +5,143 @@ not the parameter set, and no validation token.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-import numpy as np
 import torch
 
 from mulligan.core.canonical import Json
+from mulligan.core.config import parse_config
+from mulligan.core.execution import Execution
+from mulligan.model.config import ModelConfig
+from mulligan.model.network import load_network
 from mulligan.numerics.config import Format, Fp32Format, GridConfig, IntFormat
 from mulligan.numerics.grid import FP16_MAX, assign
+from mulligan.numerics.hadamard import rotate
+from mulligan.quantize.calibration import generated_sequences, mean_products, train_sequences
+from mulligan.quantize.check import check_acts, check_hidden_units
 from mulligan.quantize.config import VERSION as VERSION
-from mulligan.quantize.config import QuantizeConfig, UserQuantizer
+from mulligan.quantize.config import (
+    Gptq,
+    HadamardRotation,
+    LowRankCorrection,
+    MagnitudePruning,
+    PlusMinusOnePruning,
+    Quantizer,
+    SelfGenerated,
+    TrainSplit,
+    UserQuantizer,
+)
+from mulligan.quantize.error import relative_hessian_errors, relative_rms_errors
+from mulligan.quantize.gptq import gptq
+from mulligan.quantize.hidden_permutation import sort_hidden_units
+from mulligan.quantize.low_rank import correct_worst
+from mulligan.quantize.magnitude_pruning import prune_by_magnitude
+from mulligan.quantize.plus_minus_one_pruning import prune_plus_minus_ones
+from mulligan.quantize.rotation import rotate_hessian, rotation_seed
 from mulligan.quantize.round_to_nearest import round_to_nearest
+from mulligan.values.corpus import Corpus
 from mulligan.values.quantized import Quantized, QuantizedTensor
 from mulligan.values.weights import Weights
 
 
-def run(config: QuantizeConfig, grid: GridConfig, weights: Weights) -> Quantized:
-    """Return `weights` on the grid; ValueError for weights that are not finite or that fp16 cannot hold."""
-    formats = assign(grid, {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()})
+def run(
+    config: Quantizer | UserQuantizer,
+    grid: GridConfig,
+    weights: Weights,
+    corpus: Corpus | None = None,
+    seed: int = 0,
+    execution: Execution | None = None,
+) -> Quantized:
+    """Return `weights` on the grid; ValueError for weights that are not finite or that fp16 cannot hold.
+
+    `corpus`: given where calibration reads its train split; `seed`: read where the network writes the calibration text.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
+    formats = assign(grid, shapes)
     for name, tensor in weights.tensors.items():
         _check_range(name, tensor, formats[name])
+    record: dict[str, Json] = {"kind": config.kind, "weights": weights.record}
+    hessians: dict[str, torch.Tensor] = {}
     if isinstance(config, UserQuantizer):
         tensors = config.quantize(formats, {name: tensor.clone() for name, tensor in weights.tensors.items()})
         _check_formats(config.kind, formats, tensors)
     else:
-        tensors = round_to_nearest(config, formats, weights.tensors)
-    quantized = Quantized(tensors, weights.model, {})
-    errors = relative_rms_errors(weights.tensors, quantized.dequantize())
-    record: dict[str, Json] = {"kind": config.kind, "weights": weights.record, "relative_rms_error": dict(errors)}
+        check_acts(config, formats, shapes)
+        if config.hidden_permutation != "off":
+            model = parse_config(ModelConfig, weights.model, "model")
+            check_hidden_units(config, model)
+            weights = replace(weights, tensors=sort_hidden_units(model, weights.tensors))
+        tensors, hessians = _quantize(config, formats, weights, corpus, seed, execution or Execution())
+        if isinstance(config, Gptq):
+            record["rounded_to_nearest"] = _unobserved(formats, hessians)
+    stored = Quantized(tensors, weights.model, {}).dequantize()
+    record["relative_rms_error"] = dict(relative_rms_errors(weights.tensors, stored))
+    if hessians:
+        record["relative_hessian_error"] = dict(relative_hessian_errors(weights.tensors, stored, hessians))
     return Quantized(tensors, weights.model, record)
+
+
+def _quantize(
+    config: Quantizer,
+    formats: Mapping[str, Format],
+    weights: Weights,
+    corpus: Corpus | None,
+    seed: int,
+    execution: Execution,
+) -> tuple[dict[str, QuantizedTensor | torch.Tensor], dict[str, torch.Tensor]]:
+    """Return every tensor in its format, and the Hessians that calibration observed: prune, observe, round, prune, correct."""
+    given = weights
+    if isinstance(config.prune, MagnitudePruning):
+        given = replace(weights, tensors=prune_by_magnitude(config.prune, weights.tensors))
+    hessians = _calibrate(config, given, corpus, seed, execution)
+    tensors = {name: _in_format(config, formats[name], tensor, hessians.get(name)) for name, tensor in given.tensors.items()}
+    if isinstance(config.prune, PlusMinusOnePruning):
+        tensors = prune_plus_minus_ones(config.prune, tensors)
+    if isinstance(config.correction, LowRankCorrection):
+        tensors = correct_worst(config.correction, weights.tensors, tensors)
+    return tensors, hessians
+
+
+def _calibrate(
+    config: Quantizer, weights: Weights, corpus: Corpus | None, seed: int, execution: Execution
+) -> dict[str, torch.Tensor]:
+    """Return the Hessian of each matrix whose inputs are observed on the calibration text; none without calibration."""
+    calibration = config.calibration
+    if isinstance(calibration, TrainSplit):
+        assert corpus is not None
+        sequences = train_sequences(calibration, corpus.tokens("train"))
+        return mean_products(load_network(weights, corpus, execution.device), sequences, execution)
+    if isinstance(calibration, SelfGenerated):
+        model = load_network(weights, None, execution.device)
+        return mean_products(model, generated_sequences(calibration, model, seed, execution), execution)
+    return {}
+
+
+def _in_format(
+    config: Quantizer, format: Format, tensor: torch.Tensor, hessian: torch.Tensor | None
+) -> QuantizedTensor | torch.Tensor:
+    """Return a tensor in its format: codes with scales, or a float16 or float32 tensor."""
+    if not isinstance(format, IntFormat):
+        return tensor.to(torch.float32 if isinstance(format, Fp32Format) else torch.float16)
+    seed = rotation_seed(config.rotation, format, tensor) if isinstance(config.rotation, HadamardRotation) else None
+    weight = tensor if seed is None else rotate(tensor, seed)
+    if isinstance(config, Gptq) and hessian is not None:
+        codes, scale = gptq(config, format, weight, hessian if seed is None else rotate_hessian(hessian, seed))
+    else:
+        codes, scale = round_to_nearest(format, weight)
+    return QuantizedTensor(codes, scale, format.bits, tuple(tensor.shape), seed)
+
+
+def _unobserved(formats: Mapping[str, Format], hessians: Mapping[str, torch.Tensor]) -> list[Json]:
+    """Return the integer tensors that GPTQ must round to nearest; ValueError where there is no other."""
+    integers = [name for name, format in formats.items() if isinstance(format, IntFormat)]
+    nearest = [name for name in integers if name not in hessians]
+    if len(nearest) == len(integers):
+        raise ValueError(
+            "quantize.kind = gptq treats matrices whose inputs are observed, and the grid stores none of them as integers. "
+            'Give the family of blocks.*.weight an integer format, or quantize = {kind = "round-to-nearest"}.'
+        )
+    return list(nearest)
 
 
 def _check_formats(kind: str, formats: Mapping[str, Format], tensors: Mapping[str, QuantizedTensor | torch.Tensor]) -> None:
@@ -61,17 +170,3 @@ def _check_range(name: str, tensor: torch.Tensor, format: Format) -> None:
             "Trained weights are seldom above 100, so it has most likely diverged: lower its learning rate. If the weights "
             'are meant to be so, give their family format = {kind = "fp32"}.'
         )
-
-
-def relative_rms_errors(weights: Mapping[str, torch.Tensor], stored: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """Return sqrt(sum (W - Q)^2 / sum W^2) per tensor to six digits, 0 for a tensor of zeros.
-
-    In numpy, whose sums do not depend on the number of threads as torch's do.
-    """
-    errors = {}
-    for name, weight in weights.items():
-        exact = weight.numpy().astype(np.float64)
-        power = float(np.square(exact).sum())
-        noise = float(np.square(exact - stored[name].numpy()).sum())
-        errors[name] = float(f"{np.sqrt(noise / power):.6g}") if power else 0.0
-    return errors

@@ -17,9 +17,10 @@ from mulligan.report.position import by_position, places_of
 from mulligan.report.recipe_text import recipe_lines
 from mulligan.report.series import Positions, read_positions, training_loss
 from mulligan.report.template import render
-from mulligan.store.stage_call import OutsideInput
+from mulligan.store.stage_call import OutsideInput, StageCall
 from mulligan.store.store import Store
 
+ERRORS = ("relative_rms_error", "relative_hessian_error")
 PROVENANCE = ("published", "seconds", "device", "num_threads", "torch", "python", "machine", "commit")
 
 
@@ -97,6 +98,9 @@ def run_page(result: Mapping[str, Any], road: Road, store: Store) -> str:
     packed = road.points["quantized"]
     assert isinstance(packed, Job)
     summary = store.open(packed.call).summary()
+    quantized = packed.sources["quantized"].call
+    assert isinstance(quantized, StageCall)
+    made = store.open(quantized).summary()["tensors"] if store.has(quantized) else {}
     return render(
         "run.html.j2",
         result=result,
@@ -107,10 +111,15 @@ def run_page(result: Mapping[str, Any], road: Road, store: Store) -> str:
         places=places_of(present),
         colours=colours,
         tensors=sorted(summary["tensors"].items(), key=lambda item: (-item[1]["bytes"], item[0])),
+        errors={name: [_error(made.get(name, {}).get(error)) for error in ERRORS] for name in summary["tensors"]},
         codec=summary["codec"],
         container_bytes=summary["container_bytes"],
         recipe="\n".join(recipe_lines(road.recipe.model_dump(mode="json"))),
     )
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
 
 
 def reading_colours(names: list[str]) -> dict[str, str]:

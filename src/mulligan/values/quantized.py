@@ -13,6 +13,8 @@ from mulligan.numerics.grid import dequantize_rows, rows_of
 from mulligan.numerics.hadamard import unrotate
 
 FLOAT_KINDS = {torch.float16: "fp16", torch.float32: "fp32"}
+ERRORS = ("relative_rms_error", "relative_hessian_error")
+"""What a record may hold for each tensor."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _check_codes(codes: torch.Tensor, scale: torch.Tensor, bits: int) -> None:
 class Quantized:
     """Tensors by parameter name; `model` is the canonical ModelConfig; `record` says how they were made.
 
-    `record` may hold {"relative_rms_error": {name: float}}. An artifact ships no record: unpacked, it is empty.
+    `record` may hold {error: {name: float}} for each of ERRORS. An artifact ships no record: unpacked, it is empty.
     """
 
     tensors: dict[str, QuantizedTensor | torch.Tensor]
@@ -132,7 +134,7 @@ class Quantized:
         }
 
     def save(self, folder: Path) -> None:
-        """Write quantized.safetensors and summary.json (per tensor: kind, bits, shape, relative_rms_error)."""
+        """Write quantized.safetensors and summary.json (per tensor: kind, bits, shape, errors)."""
         parts: dict[str, torch.Tensor] = {}
         for name, tensor in self.tensors.items():
             if isinstance(tensor, QuantizedTensor):
@@ -147,13 +149,11 @@ class Quantized:
 
     def _summary(self) -> dict[str, Json]:
         record = dict(self.record)
-        errors = record.pop("relative_rms_error", None)
+        errors = {error: record.pop(error, None) for error in ERRORS}
         tensors: dict[str, Json] = {}
         for name, tensor in self.tensors.items():
-            entry = describe(tensor)
-            if isinstance(errors, dict) and name in errors:
-                entry["relative_rms_error"] = errors[name]
-            tensors[name] = entry
+            told: dict[str, Json] = {error: of[name] for error, of in errors.items() if isinstance(of, dict) and name in of}
+            tensors[name] = {**describe(tensor), **told}
         return {"model": self.model, "record": record, "tensors": tensors}
 
     @classmethod
@@ -208,5 +208,9 @@ def _correction(parts: dict[str, torch.Tensor], name: str, entry: dict[str, Any]
 def _record(summary: dict[str, Any]) -> dict[str, Json]:
     """Return the record as it was given to `save`: the errors back in it."""
     entries = summary["tensors"].items()
-    errors = {name: entry["relative_rms_error"] for name, entry in entries if "relative_rms_error" in entry}
-    return {**summary["record"], **({"relative_rms_error": errors} if errors else {})}
+    errors: dict[str, Json] = {
+        error: {name: entry[error] for name, entry in entries if error in entry}
+        for error in ERRORS
+        if any(error in entry for _, entry in entries)
+    }
+    return {**summary["record"], **errors}

@@ -29,6 +29,8 @@ SCALES = [
     {"kind": "percentile", "p": 0.999},
     {"kind": "standard-deviations", "k": 12.85},
     {"kind": "standard-deviations", "k": 3.0},
+    {"kind": "clip-search"},
+    {"kind": "clip-search", "percentiles": [0.9, 0.99, 0.999], "per": "matrix"},
 ]
 
 
@@ -41,6 +43,14 @@ def test_gaussian_rows_take_the_predicted_entropy(scale, bits):
     predicted, known = tensor_bytes(format, (400, 500))
     assert known
     assert predicted == pytest.approx(entropy_bits(codes) / 8 + 2 * 400, rel=0.01)
+
+
+def test_one_scale_for_a_tensor_follows_the_maximum_of_all_its_values():
+    format = IntFormat.model_validate({"kind": "int", "bits": 6, "scale": {"kind": "row-max"}, "scale_per": "tensor"})
+    weight = torch.randn(64, 500, generator=torch.Generator().manual_seed(0))
+    codes, scale = quantize_rows(weight, format)
+    assert scale.shape == (1,)
+    assert tensor_bytes(format, (64, 500))[0] == pytest.approx(entropy_bits(codes) / 8 + 4, rel=0.03)
 
 
 @given(st.floats(0.02, 0.6))

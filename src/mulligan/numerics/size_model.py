@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from mulligan.numerics.config import (
+    ClipSearch,
     Format,
     Fp16Format,
     Fp32Format,
@@ -30,9 +31,10 @@ def tensor_bytes(format: Format, shape: Sequence[int]) -> tuple[float, bool]:
     rows, cols = rows_of(shape)
     if isinstance(format, Fp16Format | Fp32Format):
         return rows * cols * (2.0 if isinstance(format, Fp16Format) else 4.0), True
-    step = step_in_deviations(format, cols)
+    per_row = format.scale_per == "row"
+    step = step_in_deviations(format, cols if per_row else rows * cols)
     bits = float(format.bits) if step is None else gaussian_entropy_bits(step, format.min_code, format.max_code)
-    return rows * cols * bits / 8 + 2.0 * rows, step is not None
+    return rows * cols * bits / 8 + (2.0 * rows if per_row else 4.0), step is not None
 
 
 def step_in_deviations(format: IntFormat, cols: int) -> float | None:
@@ -44,6 +46,8 @@ def step_in_deviations(format: IntFormat, cols: int) -> float | None:
         return expected_largest(cols, 1.0) / c
     if isinstance(scale, Percentile):
         return expected_largest(cols, scale.p) / c
+    if isinstance(scale, ClipSearch):
+        return min((expected_largest(cols, p) / c for p in scale.percentiles), key=lambda step: squared_error(step, c))
     return None
 
 
@@ -69,6 +73,12 @@ def expected_largest(num_values: int, p: float) -> float:
     rank = p * (num_values - 1) + 1
     u = (rank - 0.375) / (num_values + 0.25)
     return float(ndtri((1 + u) / 2))
+
+
+def squared_error(step: float, max_code: int) -> float:
+    """Return the mean squared error of rounding a standard normal value to a multiple of `step` up to `max_code` of them."""
+    x = ndtri((np.arange(4096) + 0.5) / 4096)
+    return float(np.square(x - step * np.clip(np.round(x / step), -max_code, max_code)).mean())
 
 
 @functools.cache

@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Field
 
 from mulligan.average.config import UserAverage
-from mulligan.core.config import FrozenConfig
+from mulligan.core.config import FrozenConfig, configs_of
 from mulligan.core.user_lever import UserLever
 from mulligan.evaluate.config import UserWindows
 from mulligan.model.kind import UserFeedForward
@@ -111,7 +110,7 @@ def _join(lever: type[UserLever], path: Path) -> None:
         raise ValueError(f'{path}: {lever.__name__} has no kind. Write kind: Literal["its-name"].')
     owners, field = _owners(lever.path)
     info = owners[-1].model_fields[field]
-    members = _members(info.annotation)
+    members = configs_of(info.annotation)
     taken = {name for member in members for name in get_args(member.model_fields["kind"].annotation)}
     (name,) = get_args(kind.annotation)
     if name in taken:
@@ -135,10 +134,3 @@ def _owners(path: str) -> tuple[list[type[FrozenConfig]], str]:
         assert issubclass(annotation, FrozenConfig)
         owners.append(annotation)
     return owners, field
-
-
-def _members(annotation: Any) -> Iterable[type[FrozenConfig]]:
-    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
-    if inspect.isclass(annotation) and issubclass(annotation, FrozenConfig):
-        return [annotation]
-    return [member for argument in arguments for member in _members(argument)]

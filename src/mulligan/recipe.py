@@ -7,7 +7,6 @@ answers an unknown key with the key that was meant. Torch-free: planning must no
 import copy
 import difflib
 import functools
-import json
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -19,6 +18,7 @@ from pydantic import Field, model_validator
 from mulligan.average.config import AverageConfig
 from mulligan.core.canonical import Json
 from mulligan.core.config import FrozenConfig, parse_config
+from mulligan.core.toml import inline_toml
 from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.model.config import ModelConfig
@@ -223,17 +223,14 @@ def _write_table(table: dict[str, Any], prefix: str, lines: list[str]) -> None:
     plain = {name: value for name, value in table.items() if not isinstance(value, dict) and value is not None}
     if prefix and (plain or not table):
         lines += ["", f"[{prefix}]"]
-    lines += [f"{name} = {_inline(value)}" for name, value in plain.items()]
+    lines += [f"{name} = {_written(value)}" for name, value in plain.items()]
     for name, value in table.items():
         if isinstance(value, dict):
             _write_table(value, f"{prefix}.{name}" if prefix else name, lines)
 
 
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = {_inline(item)}" for name, item in value.items() if item is not None) + "}"
-    if isinstance(value, list):
-        if any(isinstance(item, dict) for item in value):
-            return "[\n" + "".join(f"    {_inline(item)},\n" for item in value) + "]"
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+def _written(value: Any) -> str:
+    """Return a value as TOML; a list of tables has a line for each."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "[\n" + "".join(f"    {inline_toml(item)},\n" for item in value) + "]"
+    return inline_toml(value)

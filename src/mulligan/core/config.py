@@ -6,7 +6,7 @@ fields that stand at their `off` value, so that a new lever moves no old key; ev
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -91,12 +91,24 @@ def _kinds(item: Any) -> list[str]:
     return [tag.strip().strip("'") for tag in item["ctx"]["expected_tags"].split(",")]
 
 
-def _members(annotation: Any) -> list[Any]:
-    """Return the classes behind an annotation: the members of a union, the element type of a tuple, or itself."""
+def members_of(annotation: Any) -> list[Any]:
+    """Return what is behind an annotation: the members of a union, the element type of a tuple, or itself."""
     arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
-    if not arguments:
+    if not arguments or get_origin(annotation) is Literal:
         return [annotation]
-    return [member for argument in arguments for member in _members(argument)]
+    return [member for argument in arguments for member in members_of(argument)]
+
+
+def configs_of(annotation: Any) -> list[type[FrozenConfig]]:
+    """Return the config classes behind an annotation."""
+    return [member for member in members_of(annotation) if isinstance(member, type) and issubclass(member, FrozenConfig)]
+
+
+def kind_of(config: type[FrozenConfig]) -> str | None:
+    """Return the word that stands behind `kind` in a recipe; None for a config that is no choice between kinds."""
+    info = config.model_fields.get("kind")
+    words = get_args(info.annotation) if info is not None else ()
+    return str(words[0]) if len(words) == 1 else None
 
 
 def _walk(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> tuple[type[FrozenConfig] | None, list[str]]:
@@ -113,8 +125,7 @@ def _walk(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> tuple[type[Fr
         if isinstance(part, int):
             continue
         info = here.model_fields.get(part) if here is not None else None
-        members = _members(info.annotation) if info is not None else []
-        configs = [member for member in members if isinstance(member, type) and issubclass(member, FrozenConfig)]
+        configs = configs_of(info.annotation) if info is not None else []
         candidates = [member for member in configs if "kind" in member.model_fields]
         here = configs[0] if len(configs) == 1 else None
     return here, written

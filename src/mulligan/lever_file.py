@@ -3,6 +3,7 @@
 Torch-free as long as the files are: a lever imports torch in the method that needs it.
 """
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -15,9 +16,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Field
 
 from mulligan.average.config import UserAverage
-from mulligan.core.config import FrozenConfig, configs_of
+from mulligan.core.config import FrozenConfig, configs_of, kind_of
 from mulligan.core.user_lever import UserLever
 from mulligan.evaluate.config import UserWindows
+from mulligan.lever_card import Card, card_in
 from mulligan.model.kind import UserFeedForward
 from mulligan.quantize.config import UserQuantizer
 from mulligan.recipe import Recipe
@@ -65,6 +67,15 @@ def loaded_files() -> tuple[Path, ...]:
 def digest_of(file: Path) -> str:
     """Return the digest of a loaded file: the `source` of its levers in a recipe."""
     return _loaded[file][0].file_digest
+
+
+def user_cards() -> list[Card]:
+    """Return the cards of the levers that have joined, by their kind; a file's card is that of every lever in it."""
+    cards = []
+    for path, levers in _loaded.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        cards += [card_in(kind_of(lever) or lever.__name__, lever.path.split(".")[0], docstring) for lever in levers]
+    return cards
 
 
 def load_installed_levers() -> None:

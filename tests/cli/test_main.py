@@ -176,6 +176,8 @@ def test_a_diverging_run_is_code_5(toy, monkeypatch, capsys):
         (["inspect", "nowhere.bin"], "no such file"),
         (["evaluate", "nowhere.bin", "--data", "nowhere"], "no such file"),
         (["levers", "nosuch"], "No lever"),
+        (["levers", "bigramhash"], "Did you mean 'bigram_hash'"),
+        (["levers", "yarn"], "Did you mean 'positions'"),
         (["run", "tiny", "--set", "train.budget.steps=true"], "train.budget.steps = True"),
         (["fly"], "fly"),
         (["run", "--warp", "9"], "--warp"),

@@ -18,8 +18,9 @@ def levers(name: str | None = None, /, *, json: AsJson = False) -> int:
     """List every lever in a line each with what can be written for it, or show the lever NAME: its card, where a recipe says
     it, and a line that switches it on."""
     from mulligan.lever_card import find_cards
+    from mulligan.lever_file import user_cards
 
-    cards = find_cards()
+    cards = [*find_cards(), *user_cards()]
     if name is None:
         _list(cards, as_json=json)
     else:
@@ -64,11 +65,22 @@ def _show(cards: list["Card"], *, as_json: bool) -> None:
 
 
 def _named(name: str, cards: list["Card"]) -> list["Card"]:
-    """Return the cards called `name`; ValueError where there is none."""
+    """Return the cards called `name`; ValueError with the nearest name, or with the lever that has a kind called so."""
+    import difflib
+
+    from mulligan.lever_place import find_places
+
     found = [card for card in cards if card.name.replace("-", "_") == name.replace("-", "_")]
-    if not found:
-        raise ValueError(f"No lever is called {name!r}. There are: {', '.join(card.name for card in cards)}.")
-    return found
+    if found:
+        return found
+    meant = {word: card.name for card in cards for place in find_places(card) for word in place.values}
+    meant |= {card.name: card.name for card in cards}
+    near = [meant[word] for word in difflib.get_close_matches(name, meant, n=1)]
+    raise ValueError(
+        f"No lever is called {name!r}. "
+        + "".join(f"Did you mean {word!r}? " for word in near)
+        + f"There are: {', '.join(card.name for card in cards)}; one of your own is known with --lever FILE.py."
+    )
 
 
 def _settings(settings: dict[str, object]) -> str:

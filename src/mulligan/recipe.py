@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from mulligan.average.config import AverageConfig
 from mulligan.core.canonical import Json
 from mulligan.core.config import FrozenConfig, parse_config
+from mulligan.core.difference import difference
 from mulligan.core.toml import inline_toml
 from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
@@ -86,26 +87,8 @@ class Recipe(FrozenConfig):
         return self
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:
-        """Return {dotted path: (here, there)} for every value in which the two recipes differ; None where absent."""
+        """Return {dotted path: (here, there)} for every value in which the two recipes differ; see `core.difference`."""
         return difference(self.model_dump(mode="json"), other.model_dump(mode="json"))
-
-
-def difference(one: Json, other: Json) -> dict[str, tuple[Json, Json]]:
-    """Return {dotted path: (here, there)} for the leaves in which two nested JSON values differ; None where absent."""
-    here, there = flatten(one), flatten(other)
-    paths = [*here, *(path for path in there if path not in here)]
-    return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
-
-
-def flatten(data: Json, prefix: str = "") -> dict[str, Json]:
-    """Return the leaves of nested JSON data by dotted path; list items by number."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
-    if items is None:
-        return {prefix: data}
-    leaves: dict[str, Json] = {}
-    for name, item in items:
-        leaves.update(flatten(item, f"{prefix}.{name}" if prefix else str(name)))
-    return leaves
 
 
 def shipped_recipes() -> dict[str, str]:

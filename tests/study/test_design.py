@@ -79,6 +79,15 @@ def test_an_arm_differs_from_the_baseline_in_what_its_levels_say():
     }
 
 
+def test_a_level_may_put_another_kind_in_a_place_of_a_list():
+    isolated = {"kind": "document-isolated", "context_len": 256, "stride": 128}
+    levels = {"sliding": {}, "isolated": {"evaluate.windows.1": isolated}}
+    one, other = make_arms(study(design={"kind": "sweep"}, factors={"windows": {"levels": levels}}))
+    assert one.difference == {}
+    assert other.difference.keys() == {"evaluate.windows.1", "evaluate.windows.+1"}
+    assert other.difference["evaluate.windows.+1"] == (None, isolated)
+
+
 def test_no_arm_reaches_into_the_recipe_of_another():
     """A table given whole is copied for each arm before a later path changes a value inside it."""
     levels = {

@@ -41,8 +41,12 @@ def show(recipe: str, /, *, changes: Set | None = None, json: AsJson = False) ->
 
 @app.command
 def diff(recipe: str, other: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
-    """Print every value in which two recipes differ; `--set` changes the second."""
-    from mulligan.cli.terminal import out, print_json, print_table
+    """Print every value in which two recipes differ; `--set` changes the second.
+
+    Families and windows are compared by what they say: `grid.families.2` was removed, `+2` added (its number in OTHER),
+    `2.place` moved, and `2.format.bits` is a change of family 2 of RECIPE.
+    """
+    from mulligan.cli.terminal import out, print_json, print_table, said
     from mulligan.recipe import load_recipe
 
     found = load_recipe(recipe).diff(load_recipe(other, changes or []))
@@ -51,6 +55,6 @@ def diff(recipe: str, other: str, /, *, changes: Set | None = None, json: AsJson
     elif not found:
         out.print("no difference")
     else:
-        rows = [[path, str(here), str(there)] for path, (here, there) in found.items()]
+        rows = [[path, said(here), said(there)] for path, (here, there) in found.items()]
         print_table(f"{recipe} against {other}", ["path", recipe, other], rows)
     return 0

@@ -111,8 +111,7 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
 
 
 def _difference(difference: dict[str, Any]) -> str:
-    def said(value: Any) -> str:
-        return "(absent)" if value is None else f"{value}"
+    from mulligan.cli.terminal import said
 
     return "; ".join(f"{path}: {said(here)} -> {said(there)}" for path, (here, there) in difference.items()) or "(baseline)"
 

@@ -7,6 +7,7 @@ answers an unknown key with the key that was meant. Torch-free: planning must no
 import copy
 import difflib
 import functools
+import itertools
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -110,16 +111,24 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
 
 def recipe_data(name_or_path: str) -> dict[str, Any]:
     """Return the TOML data of the shipped recipe of that name, or of that file; not yet validated."""
+    return copy.deepcopy(_parsed(_text_of(name_or_path), name_or_path))
+
+
+def recipe_comment(name_or_path: str) -> str:
+    """Return the comment at the head of a recipe: what it is, and what it does otherwise on purpose."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), _text_of(name_or_path).splitlines())
+    return "\n".join(line.removeprefix("#").strip() for line in lines)
+
+
+def _text_of(name_or_path: str) -> str:
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
             raise ValueError(
                 f"{path}: no such recipe file. Give a path to a .toml file or one of: {', '.join(shipped_recipes())}."
             )
-        text = _read(path)
-    else:
-        text = _shipped(name_or_path)
-    return copy.deepcopy(_parsed(text, name_or_path))
+        return _read(path)
+    return _shipped(name_or_path)
 
 
 @functools.cache
@@ -196,7 +205,7 @@ def _value(text: str) -> Any:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Return the recipe as TOML, fully resolved, one `path = value` table per config."""
+    """Return the recipe as TOML, fully resolved, one `path = value` table per config; what is not set stands in comments."""
     lines: list[str] = []
     _write_table(recipe.model_dump(mode="json"), "", lines)
     return "\n".join(lines).strip() + "\n"
@@ -204,9 +213,11 @@ def to_toml(recipe: Recipe) -> str:
 
 def _write_table(table: dict[str, Any], prefix: str, lines: list[str]) -> None:
     plain = {name: value for name, value in table.items() if not isinstance(value, dict) and value is not None}
-    if prefix and (plain or not table):
+    unset = [name for name, value in table.items() if value is None]
+    if prefix and (plain or unset or not table):
         lines += ["", f"[{prefix}]"]
     lines += [f"{name} = {_written(value)}" for name, value in plain.items()]
+    lines += [f"# not set: {', '.join(unset)}"] if unset else []
     for name, value in table.items():
         if isinstance(value, dict):
             _write_table(value, f"{prefix}.{name}" if prefix else name, lines)

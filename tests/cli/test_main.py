@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from mulligan.cli.main import COMMANDS, GROUPS, main, make_app
 from mulligan.core.config import parse_config
-from mulligan.recipe import Recipe, to_toml
+from mulligan.recipe import Recipe, load_recipe, shipped_recipes, to_toml
 from toy import recipe_data, write_corpus
 
 
@@ -212,5 +213,22 @@ def test_tables_are_printed_for_people(toy, monkeypatch, capsys):
     for arguments in (["run", *toy], ["plan", *toy], ["store", "ls", *toy[3:]], ["levers", "swa"], ["recipe", "list"]):
         assert run(monkeypatch, *arguments) == 0
         assert capsys.readouterr().out.strip()
-    assert run(monkeypatch, "recipe", "show", "tiny") == 0
-    assert parse_config(Recipe, __import__("tomllib").loads(capsys.readouterr().out), "")
+
+
+def test_a_recipe_is_shown_whole_with_the_comment_at_its_head(monkeypatch, capsys):
+    """What it does otherwise on purpose, and every value: those that are off, and the names of those that are not set."""
+    assert run(monkeypatch, "recipe", "show", "pr-374", "--set", "train.seq_len=1024") == 0
+    shown = capsys.readouterr().out
+    assert parse_config(Recipe, tomllib.loads(shown), "") == load_recipe("pr-374", ["train.seq_len=1024"])
+    head = shipped_recipes()["pr-374"].partition("\n\n")[0]
+    assert "late QAT is off, since in the script it never ran" in head
+    assert shown.startswith("\n".join(line.rstrip() for line in head.splitlines()) + "\n#\n# 26,993,756 parameters\n")
+    for line in (
+        "legacy_document_leak = false",
+        'skip_gates = "off"',
+        "# not set: parallel_from_layer",
+        "# not set: data_seed",
+    ):
+        assert line in shown
+    comment = as_json(monkeypatch, capsys, "recipe", "show", "pr-374")["comment"]
+    assert [line.strip() for line in comment.splitlines()] == [line.removeprefix("#").strip() for line in head.splitlines()]

@@ -23,19 +23,22 @@ def list_recipes(*, json: AsJson = False) -> int:
 
 @app.command
 def show(recipe: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
-    """Print RECIPE fully resolved, as TOML (or JSON), and the number of its parameters."""
+    """Print RECIPE fully resolved, as TOML (or JSON): the comment at its head, the number of its parameters, and every value,
+    those that are off too."""
     import math
 
     from mulligan.cli.terminal import print_json
     from mulligan.model.gpt import parameter_shapes
-    from mulligan.recipe import load_recipe, to_toml
+    from mulligan.recipe import load_recipe, recipe_comment, to_toml
 
     loaded = load_recipe(recipe, changes or [])
     num_parameters = sum(math.prod(shape) for shape in parameter_shapes(loaded.model).values())
     if json:
-        print_json({**loaded.model_dump(mode="json"), "num_parameters": num_parameters})
+        comment = {"comment": recipe_comment(recipe), "num_parameters": num_parameters}
+        print_json({**loaded.model_dump(mode="json"), **comment})
     else:
-        print(f"# {num_parameters:,} parameters\n\n{to_toml(loaded)}", end="")
+        lines = [*recipe_comment(recipe).splitlines(), "", f"{num_parameters:,} parameters"]
+        print("\n".join(f"# {line}".rstrip() for line in lines) + f"\n\n{to_toml(loaded)}", end="")
     return 0
 
 

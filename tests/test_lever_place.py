@@ -53,6 +53,7 @@ def configs_below(config):
             yield from configs_below(member)
 
 
+KINDS_OF_RECIPE = {kind_of(config) for config in configs_below(Recipe)}
 KINDS = {config for config in configs_below(Recipe) if kind_of(config) is not None}
 
 
@@ -60,6 +61,32 @@ KINDS = {config for config in configs_below(Recipe) if kind_of(config) is not No
 def test_every_kind_can_be_written_from_its_fields_alone(kind):
     """What an error message and a card show must be whole: each required setting has an example or is a kind."""
     assert parse_config(kind, example_of(kind), "").kind == kind_of(kind)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.bigram_hash=xor",
+        "model.positions.extension=yarn",
+        "model.attention_gate=on",
+        "average=ema",
+        "average=0.98",
+        "train.budget=300",
+        "evaluate.windows=sliding",
+        "evaluate.windows.1=document-isolated",
+        "grid.families.1.format=fp16",
+        "grid.families.1.format.scale=percentile",
+    ],
+)
+def test_a_word_where_a_table_is_needed_is_answered_with_a_table_that_works(change):
+    with pytest.raises(ValueError, match="is needed there, such as") as caught:
+        load_recipe("tiny", [change])
+    path, _, word = change.partition("=")
+    (suggested,) = re.findall(r"such as (.*) \(quoted", str(caught.value))
+    assert suggested.startswith(f"{path}=")
+    assert load_recipe("tiny", [suggested]) != load_recipe("tiny")
+    if word in KINDS_OF_RECIPE:
+        assert f'kind = "{word}"' in suggested
 
 
 def test_what_a_card_says_of_its_places_is_read_from_the_configs():

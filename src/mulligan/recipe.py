@@ -156,11 +156,17 @@ def _shipped(name: str) -> str:
 
 
 def apply_change(data: dict[str, Any], change: str) -> None:
-    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
+    """Apply one `path=value` to nested TOML data."""
+    path, value = parse_change(change)
+    set_value(data, path, value, f"--set {change}")
+
+
+def parse_change(change: str) -> tuple[str, Any]:
+    """Return the path and the value of `path=value`; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
     path, equals, text = change.partition("=")
     if not equals or not path.strip():
         raise ValueError(f"--set {change}: not of the form path=value, such as --set train.budget.steps=100.")
-    set_value(data, path.strip(), _value(text.strip()), f"--set {change}")
+    return path.strip(), _value(text.strip())
 
 
 def set_value(data: dict[str, Any], path: str, value: Any, where: str) -> None:

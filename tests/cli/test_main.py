@@ -93,6 +93,19 @@ def test_plan_tells_hit_from_miss_and_why(toy, monkeypatch, capsys):
     assert train["seconds"] > 0
 
 
+def test_a_study_takes_changes_and_says_them_in_the_next_line(toy, monkeypatch, capsys, tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(
+        f'question = "?"\nphase = "explore"\nrecipe = "{toy[0]}"\nseeds = [0, 1]\nbudget = {{kind = "steps"}}\n'
+        'design = {kind = "sweep"}\nmargin_bpb = 0.1\nmetric = {point = "quantized", windows = "sliding"}\n'
+        '[factors.softcap]\npath = "model.logit_softcap"\nvalues = [30.0, 15.0]\n'
+    )
+    changed = ["study", "plan", file, "--data", toy[2], "--store", tmp_path, "--set", "train.budget.steps=6"]
+    assert as_json(monkeypatch, capsys, *changed)["steps_without_sharing"] == 4 * 6
+    assert run(monkeypatch, *changed) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"study run {file} --data {toy[2]} --set train.budget.steps=6")
+
+
 def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
     result = as_json(monkeypatch, capsys, "run", *toy)
     corpus = toy[2]

@@ -1,12 +1,13 @@
 """`mulligan study`: plan, run, watch and report a study."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, lever_options
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, StudySet, lever_options
 
 if TYPE_CHECKING:
     from mulligan.study.plan import Cost, LaidStudy
@@ -21,12 +22,12 @@ Workers = Annotated[int | None, Parameter(help="Processes at once; default: as c
 WorkerThreads = Annotated[int | None, Parameter(help="Threads of each process; default: the cores shared out.")]
 
 
-def _lay(file: Path, scale: str | None, data: Path | None) -> "LaidStudy":
+def _lay(file: Path, scale: str | None, data: Path | None, changes: list[str] | None) -> "LaidStudy":
     from mulligan.engine.job import corpus_at
     from mulligan.study.config import load_study
     from mulligan.study.plan import lay_study
 
-    study = load_study(file, scale)
+    study = load_study(file, scale, changes or [])
     return lay_study(study, corpus_at(data) if data else None)
 
 
@@ -37,6 +38,7 @@ def plan(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     price_per_hour: Annotated[float | None, Parameter(help="Price of this machine per hour, for the cost.")] = None,
@@ -49,7 +51,7 @@ def plan(
     from mulligan.study.pool_size import pool_size
     from mulligan.study.power import power_of
 
-    laid = _lay(file, scale, data)
+    laid = _lay(file, scale, data, changes)
     cost, power = cost_of(laid, Store(store)), power_of(laid.config)
     seconds = cost.seconds / pool_size(laid, workers, None).workers
     money = None if price_per_hour is None else price_per_hour * seconds / 3600
@@ -71,7 +73,7 @@ def plan(
         print_json(result)
     else:
         again = f"{file}" + (f" --scale {scale}" if scale else "") + (f" --data {data}" if data else "")
-        _print_plan(laid, cost, result, again)
+        _print_plan(laid, cost, result, again + "".join(f" --set {shlex.quote(change)}" for change in changes or []))
     return 0
 
 
@@ -123,6 +125,7 @@ def run(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     threads: WorkerThreads = None,
@@ -138,7 +141,7 @@ def run(
     from mulligan.study.execute import run_study
     from mulligan.study.pool_size import pool_size
 
-    laid, kept = _lay(file, scale, data), Store(store)
+    laid, kept = _lay(file, scale, data, changes), Store(store)
     device = make_execution(device, threads, False, segment_seconds=segment_seconds).device
     size = pool_size(laid, workers, threads, device)
     result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=_Watcher())
@@ -209,14 +212,21 @@ def print_result(result: dict[str, Any]) -> None:
 
 @app.command
 def status(
-    file: Path, /, *, scale: Scale = None, data: Data = None, store: StoreFolder = DEFAULT_STORE, json: AsJson = False
+    file: Path,
+    /,
+    *,
+    scale: Scale = None,
+    data: Data = None,
+    changes: StudySet | None = None,
+    store: StoreFolder = DEFAULT_STORE,
+    json: AsJson = False,
 ) -> int:
     """Show how far FILE is, from another terminal."""
     from mulligan.cli.terminal import out, print_json
     from mulligan.store.store import Store
     from mulligan.study.execute import RESULT, STATUS, read_json, study_folder
 
-    laid, kept = _lay(file, scale, data), Store(store)
+    laid, kept = _lay(file, scale, data, changes), Store(store)
     found = read_json(study_folder(laid, kept) / STATUS)
     done = {job.call.key for job in laid.jobs if kept.has(job.call)}
     cells = sum(all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)

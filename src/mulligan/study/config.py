@@ -6,6 +6,7 @@ of the study's own keys, so that one question is asked on a laptop and at the pu
 
 import re
 import tomllib
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, parse_config
+from mulligan.recipe import parse_change
 
 PRIMARY = "primary"
 RESERVED = ("seed", "value")
@@ -223,8 +225,12 @@ class StudyConfig(FrozenConfig):
         return self
 
 
-def load_study(path: Path, scale: str | None = None) -> StudyConfig:
-    """Return the study in a TOML file at one of its scales (None: the first)."""
+def load_study(path: Path, scale: str | None = None, changes: Sequence[str] = ()) -> StudyConfig:
+    """Return the study in a TOML file at one of its scales (None: the first).
+
+    `changes`: more of the study's own `changes`, each "path=value", after those of the file. ValueError where factors or budget
+    leave nothing of one.
+    """
     if not path.is_file():
         raise ValueError(f"{path}: no such study file. Give a path to a .toml file; shipped ones lie in studies/.")
     try:
@@ -235,7 +241,32 @@ def load_study(path: Path, scale: str | None = None) -> StudyConfig:
     if scale is not None and scale not in scales:
         raise ValueError(f"--scale {scale}: {path} has the scales {', '.join(scales) or '(none)'}.")
     chosen = scale or next(iter(scales), None)
-    return parse_config(StudyConfig, _merged(data, scales[chosen]) if chosen else data, "")
+    data = _merged(data, scales[chosen]) if chosen else data
+    more = dict(parse_change(change) for change in changes)
+    if more:
+        kept = {name: value for name, value in data.get("changes", {}).items() if name not in more}
+        data["changes"] = {**kept, **more}
+    study = parse_config(StudyConfig, data, "")
+    _check_acting(study, more)
+    return study
+
+
+def _check_acting(study: StudyConfig, changed: Iterable[str]) -> None:
+    """Refuse a change that every arm makes anew: it would seem to be made, and act in none."""
+    for path in changed:
+        for name, factor in study.factors.items():
+            if all(any(_is_at_or_below(path, own) for own in level) for level in factor.changes.values()):
+                raise ValueError(
+                    f"--set {path}: every level of the factor {name!r} sets it anew. Change the levels in the file."
+                )
+        if isinstance(study.budget, EqualSeconds) and _is_at_or_below(path, "train.budget"):
+            raise ValueError(
+                f"--set {path}: the study's budget is in seconds and sets the steps of each arm. Change its `budget`."
+            )
+
+
+def _is_at_or_below(path: str, other: str) -> bool:
+    return f"{path}.".startswith(f"{other}.")
 
 
 def _merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _such_as(path: str, configs: list[type[FrozenConfig]], given: Any, *, is_lis
     from mulligan.core.example import example_of
     from mulligan.core.toml import inline_toml
 
-    kinds = {kind: config for config in configs if (kind := kind_of(config)) is not None}
+    kinds = {kind: config for config in configs for kind in kinds_of(config)}
     near = difflib.get_close_matches(str(given), kinds, n=1, cutoff=0.5)
     chosen = [kinds[name] for name in near] or [config for config in configs if kind_of(config) != "off"]
     for config in chosen:
@@ -127,11 +127,15 @@ def configs_of(annotation: Any) -> list[type[FrozenConfig]]:
     return [member for member in members_of(annotation) if isinstance(member, type) and issubclass(member, FrozenConfig)]
 
 
-def kind_of(config: type[FrozenConfig]) -> str | None:
-    """Return the word that stands behind `kind` in a recipe; None for a config that is no choice between kinds."""
+def kinds_of(config: type[FrozenConfig]) -> tuple[str, ...]:
+    """Return the words that may stand behind `kind` for a config; empty for one that is no choice between kinds."""
     info = config.model_fields.get("kind")
-    words = get_args(info.annotation) if info is not None else ()
-    return str(words[0]) if len(words) == 1 else None
+    return get_args(info.annotation) if info is not None else ()
+
+
+def kind_of(config: type[FrozenConfig]) -> str | None:
+    """Return the first of these words."""
+    return next(iter(kinds_of(config)), None)
 
 
 def _walk(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> tuple[list[type[FrozenConfig]], list[str]]:
@@ -139,7 +143,7 @@ def _walk(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> tuple[list[ty
     here, may_be_tag = [kind], False
     written: list[str] = []
     for part in loc:
-        tagged = [config for config in here if kind_of(config) == part] if may_be_tag else []
+        tagged = [config for config in here if part in kinds_of(config)] if may_be_tag else []
         if tagged:
             here, may_be_tag = tagged, False
             continue

@@ -1,6 +1,7 @@
 """Levers in files of the user's own: they join, act, are keyed by their file, reach every process, and are checked."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -188,6 +189,20 @@ def test_a_lever_runs_with_every_command_and_is_keyed_by_its_file(tmp_path):
     second = keys()
     assert first["data"] == second["data"]
     assert first["train"] != second["train"]
+
+
+def test_a_lever_is_listed_and_shown_with_a_line_that_switches_it_on(tmp_path):
+    (tmp_path / "mine.py").write_text(GEGLU.replace("Cost             A third matrix.\n", ""))  # a card is not checked here
+    listed = json.loads(mulligan("levers", "--json", "--lever", "mine.py", cwd=tmp_path).stdout)
+    assert ("geglu", "model") in {(lever["name"], lever["stage"]) for lever in listed["levers"]}
+    shown = mulligan("levers", "geglu", "--lever", "mine.py", cwd=tmp_path).stdout
+    assert "GeGLU: a feed-forward gated by GELU." in shown
+    (line,) = [line for line in shown.splitlines() if "Example" in line]
+    command = shlex.split(line.split(maxsplit=1)[1])
+    assert command[-2:] == ["--lever", "mine.py"]
+    taken = mulligan("recipe", "show", *command[2:], "--json", cwd=tmp_path)
+    assert json.loads(taken.stdout)["model"]["feed_forward"]["kind"] == "geglu"
+    assert "Did you mean 'geglu'" in mulligan("levers", "gelu", "--lever", "mine.py", cwd=tmp_path).stderr
 
 
 def test_what_a_lever_imports_from_beside_it_is_part_of_its_key(tmp_path):

@@ -3,13 +3,12 @@
 A toy recipe and corpus are made in a folder that is given; every finding says what was seen, and a failed one why.
 """
 
-import json
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ import torch
 from mulligan.average.config import UserAverage
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
+from mulligan.core.toml import inline_toml
 from mulligan.core.user_lever import UserLever
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare
@@ -149,14 +149,8 @@ def _contracts(
 
 
 def _change(lever: type[UserLever], kind: str) -> str:
-    settings = json.dumps({"kind": kind, **lever.example})
-    return f"{lever.path}{'.0' if issubclass(lever, UserWindows) else ''}={_toml(json.loads(settings))}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
-    return "[" + ", ".join(_toml(item) for item in value) + "]" if isinstance(value, list) else json.dumps(value)
+    settings = inline_toml({"kind": kind, **lever.example})
+    return f"{lever.path}{'.0' if issubclass(lever, UserWindows) else ''}={settings}"
 
 
 def _documented(kind: str, stage: str, path: Path) -> None:

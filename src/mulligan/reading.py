@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mulligan.core.difference import flatten
 from mulligan.core.error import OverBudgetError
 from mulligan.core.units import format_bytes
 from mulligan.engine.inline import Done
@@ -15,7 +16,6 @@ from mulligan.flow import Road
 from mulligan.lever_file import digest_of, loaded_files
 from mulligan.pack.budget import fits, over_budget_text
 from mulligan.pack.code_size import code_bytes
-from mulligan.recipe import flatten
 from mulligan.store.store import Store
 
 READING = (

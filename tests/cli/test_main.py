@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from mulligan.cli.main import COMMANDS, GROUPS, main, make_app
 from mulligan.core.config import parse_config
-from mulligan.recipe import Recipe, to_toml
+from mulligan.recipe import Recipe, load_recipe, shipped_recipes, to_toml
 from toy import recipe_data, write_corpus
 
 
@@ -91,6 +92,19 @@ def test_plan_tells_hit_from_miss_and_why(toy, monkeypatch, capsys):
     (train,) = [stage for stage in longer["stages"] if stage["name"] == "train"]
     assert train["status"] == "miss"
     assert train["seconds"] > 0
+
+
+def test_a_study_takes_changes_and_says_them_in_the_next_line(toy, monkeypatch, capsys, tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(
+        f'question = "?"\nphase = "explore"\nrecipe = "{toy[0]}"\nseeds = [0, 1]\nbudget = {{kind = "steps"}}\n'
+        'design = {kind = "sweep"}\nmargin_bpb = 0.1\nmetric = {point = "quantized", windows = "sliding"}\n'
+        '[factors.softcap]\npath = "model.logit_softcap"\nvalues = [30.0, 15.0]\n'
+    )
+    changed = ["study", "plan", file, "--data", toy[2], "--store", tmp_path, "--set", "train.budget.steps=6"]
+    assert as_json(monkeypatch, capsys, *changed)["steps_without_sharing"] == 4 * 6
+    assert run(monkeypatch, *changed) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"study run {file} --data {toy[2]} --set train.budget.steps=6")
 
 
 def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
@@ -177,6 +191,8 @@ def test_a_diverging_run_is_code_5(toy, monkeypatch, capsys):
         (["inspect", "nowhere.bin"], "no such file"),
         (["evaluate", "nowhere.bin", "--data", "nowhere"], "no such file"),
         (["levers", "nosuch"], "No lever"),
+        (["levers", "bigramhash"], "Did you mean 'bigram_hash'"),
+        (["levers", "yarn"], "Did you mean 'positions'"),
         (["run", "tiny", "--set", "train.budget.steps=true"], "train.budget.steps = True"),
         (["fly"], "fly"),
         (["run", "--warp", "9"], "--warp"),
@@ -211,8 +227,25 @@ def test_tables_are_printed_for_people(toy, monkeypatch, capsys):
     for arguments in (["run", *toy], ["plan", *toy], ["store", "ls", *toy[3:]], ["levers", "swa"], ["recipe", "list"]):
         assert run(monkeypatch, *arguments) == 0
         assert capsys.readouterr().out.strip()
-    assert run(monkeypatch, "recipe", "show", "tiny") == 0
-    assert parse_config(Recipe, __import__("tomllib").loads(capsys.readouterr().out), "")
+
+
+def test_a_recipe_is_shown_whole_with_the_comment_at_its_head(monkeypatch, capsys):
+    """What it does otherwise on purpose, and every value: those that are off, and the names of those that are not set."""
+    assert run(monkeypatch, "recipe", "show", "pr-374", "--set", "train.seq_len=1024") == 0
+    shown = capsys.readouterr().out
+    assert parse_config(Recipe, tomllib.loads(shown), "") == load_recipe("pr-374", ["train.seq_len=1024"])
+    head = shipped_recipes()["pr-374"].partition("\n\n")[0]
+    assert "late QAT is off, since in the script it never ran" in head
+    assert shown.startswith("\n".join(line.rstrip() for line in head.splitlines()) + "\n#\n# 26,993,756 parameters\n")
+    for line in (
+        "legacy_document_leak = false",
+        'skip_gates = "off"',
+        "# not set: parallel_from_layer",
+        "# not set: data_seed",
+    ):
+        assert line in shown
+    comment = as_json(monkeypatch, capsys, "recipe", "show", "pr-374")["comment"]
+    assert [line.strip() for line in comment.splitlines()] == [line.removeprefix("#").strip() for line in head.splitlines()]
 
 
 def test_a_fit_prints_its_curve_and_code_above_the_reserve_is_code_3(toy, monkeypatch, capsys):

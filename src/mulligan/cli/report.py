@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder, StudySet
 
 Out = Annotated[Path, Parameter(help="The HTML file to write.")]
 Csv = Annotated[Path | None, Parameter(help="Also write every number: arm, seed, metric, value, unit.")]
@@ -48,6 +48,7 @@ def study_report(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     out: Out = Path("report.html"),
     csv: Csv = None,
@@ -66,7 +67,7 @@ def study_report(
 
     check_folders(out, csv, markdown)
     kept = Store(store)
-    laid = lay_study(load_study(file, scale), corpus_at(data) if data else None, kept)
+    laid = lay_study(load_study(file, scale, changes or []), corpus_at(data) if data else None, kept)
     result = load_result(laid, kept, file)
     written = [write(out, study_page(result, laid, kept))]
     if csv:

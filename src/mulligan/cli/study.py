@@ -1,12 +1,13 @@
 """`mulligan study`: plan, run, watch and report a study."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, lever_options
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, StudySet, lever_options
 
 if TYPE_CHECKING:
     from mulligan.store.store import Store
@@ -22,12 +23,12 @@ Workers = Annotated[int | None, Parameter(help="Processes at once; default: as c
 WorkerThreads = Annotated[int | None, Parameter(help="Threads of each process; default: the cores shared out.")]
 
 
-def _lay(file: Path, scale: str | None, data: Path | None, store: "Store") -> "LaidStudy":
+def _lay(file: Path, scale: str | None, data: Path | None, changes: list[str] | None, store: "Store") -> "LaidStudy":
     from mulligan.engine.job import corpus_at
     from mulligan.study.config import load_study
     from mulligan.study.plan import lay_study
 
-    study = load_study(file, scale)
+    study = load_study(file, scale, changes or [])
     return lay_study(study, corpus_at(data) if data else None, store)
 
 
@@ -38,6 +39,7 @@ def plan(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     price_per_hour: Annotated[float | None, Parameter(help="Price of this machine per hour, for the cost.")] = None,
@@ -51,7 +53,7 @@ def plan(
     from mulligan.study.power import power_of
 
     kept = Store(store)
-    laid = _lay(file, scale, data, kept)
+    laid = _lay(file, scale, data, changes, kept)
     cost, power = cost_of(laid, kept), power_of(laid.config)
     seconds = cost.seconds / pool_size(laid, workers, None).workers
     money = None if price_per_hour is None else price_per_hour * seconds / 3600
@@ -73,7 +75,7 @@ def plan(
         print_json(result)
     else:
         again = f"{file}" + (f" --scale {scale}" if scale else "") + (f" --data {data}" if data else "")
-        _print_plan(laid, cost, result, again)
+        _print_plan(laid, cost, result, again + "".join(f" --set {shlex.quote(change)}" for change in changes or []))
     return 0
 
 
@@ -115,8 +117,7 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
 
 
 def _difference(difference: dict[str, Any]) -> str:
-    def said(value: Any) -> str:
-        return "(absent)" if value is None else f"{value}"
+    from mulligan.cli.terminal import said
 
     return "; ".join(f"{path}: {said(here)} -> {said(there)}" for path, (here, there) in difference.items()) or "(baseline)"
 
@@ -128,6 +129,7 @@ def run(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     threads: WorkerThreads = None,
@@ -144,7 +146,7 @@ def run(
     from mulligan.study.pool_size import pool_size
 
     kept = Store(store)
-    laid = _lay(file, scale, data, kept)
+    laid = _lay(file, scale, data, changes, kept)
     device = make_execution(device, threads, False, segment_seconds=segment_seconds).device
     size = pool_size(laid, workers, threads, device)
     result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=_Watcher())
@@ -215,7 +217,14 @@ def print_result(result: dict[str, Any]) -> None:
 
 @app.command
 def status(
-    file: Path, /, *, scale: Scale = None, data: Data = None, store: StoreFolder = DEFAULT_STORE, json: AsJson = False
+    file: Path,
+    /,
+    *,
+    scale: Scale = None,
+    data: Data = None,
+    changes: StudySet | None = None,
+    store: StoreFolder = DEFAULT_STORE,
+    json: AsJson = False,
 ) -> int:
     """Show how far FILE is, from another terminal."""
     from mulligan.cli.terminal import out, print_json
@@ -223,7 +232,7 @@ def status(
     from mulligan.study.execute import RESULT, STATUS, read_json, study_folder
 
     kept = Store(store)
-    laid = _lay(file, scale, data, kept)
+    laid = _lay(file, scale, data, changes, kept)
     found = read_json(study_folder(laid, kept) / STATUS)
     done = {job.call.key for job in laid.jobs if kept.has(job.call)}
     cells = sum(not cell.pending and all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)

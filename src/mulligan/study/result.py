@@ -10,12 +10,13 @@ from mulligan.compare.factorial import factorial
 from mulligan.compare.multiplicity import Method, adjust
 from mulligan.compare.noise import noise_floor
 from mulligan.compare.verdict import Verdict, alpha_per_look, verdict
+from mulligan.core.difference import flatten
 from mulligan.core.error import DivergedError
 from mulligan.engine.executed import executed_steps
 from mulligan.engine.job import Job
 from mulligan.flow import Road
 from mulligan.reading import READING, read_values
-from mulligan.recipe import Recipe, flatten
+from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, StudyConfig
 from mulligan.study.design import Arm, alias_table

@@ -3,6 +3,7 @@
 What it does     Multiplies `muon_weight_decay` by 1 until `from_fraction` of the budget, then linearly down to `to` at its end.
 Why it may help  Decay keeps weights small while they move fast; late in the run it only pulls them away from where they settle.
 Touches          train: the decoupled decay of Muon's matrices. Adam's decay and the learning rate stay as they are.
+Recipe           train.optimizer.muon_weight_decay_taper
 Cost             None.
 Source           parameter-golf PR 1729.
 Published        About -0.2 mBPB (PR 1729).

@@ -130,20 +130,34 @@ class DocumentPackingLoader(FrozenConfig):
     kind: Literal["document-packing"]
 
 
-class MuonAdam(FrozenConfig):
-    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless.
+class AdamGroups(FrozenConfig):
+    """Learning rates and weight decays of Adam's groups, per step, unitless; decays are decoupled, W <- W (1 - lr wd).
 
-    Weight decays are decoupled, W <- W (1 - lr wd). `token_weight_decay` is the token tables' own; None: `adam_weight_decay`.
+    `token_weight_decay` is the token tables' own; None: `adam_weight_decay`.
     """
 
-    kind: Literal["muon-adam"]
-    matrix_lr: float = Field(default=0.04, gt=0)
     token_lr: float = Field(default=0.05, gt=0)
     scalar_lr: float = Field(default=0.04, gt=0)
     head_lr: float | None = lever_field(None, off=None, gt=0)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     eps: float = Field(default=1e-8, gt=0)
+    adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
+    token_weight_decay: float | None = lever_field(None, off=None, ge=0)
+
+
+class Adam(AdamGroups):
+    """Adam for everything, the matrices of the blocks too."""
+
+    kind: Literal["adam"]
+    matrix_lr: float = Field(gt=0)
+
+
+class MuonAdam(AdamGroups):
+    """Muon for the matrices of the blocks, Adam for the rest."""
+
+    kind: Literal["muon-adam"]
+    matrix_lr: float = Field(default=0.04, gt=0)
     momentum: float = Field(default=0.95, ge=0, lt=1)
     momentum_start: float = Field(default=0.85, ge=0, lt=1)
     momentum_warmup_steps: int = Field(default=500, ge=0)
@@ -152,8 +166,6 @@ class MuonAdam(FrozenConfig):
     row_normalize: bool = lever_field(False, off=False)
     muon_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
     muon_weight_decay_taper: WeightDecayTaper = lever_field(NoTaper(kind="off"), off={"kind": "off"})
-    adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
-    token_weight_decay: float | None = lever_field(None, off=None, ge=0)
 
     @model_validator(mode="after")
     def _steps_fit_the_coefficients(self) -> "MuonAdam":
@@ -225,7 +237,7 @@ Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
 ]
 Loader = Annotated[SequentialLoader | ShuffledLoader | DocumentPackingLoader, Field(discriminator="kind")]
-Optimizer = Annotated[MuonAdam, Field()]
+Optimizer = Annotated[MuonAdam | Adam, Field(discriminator="kind")]
 BatchRamp = Annotated[NoBatchRamp | LinearBatchRamp, Field(discriminator="kind")]
 SequenceCurriculum = Annotated[NoSequenceCurriculum | ShorterFirst, Field(discriminator="kind")]
 FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]

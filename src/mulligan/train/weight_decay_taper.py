@@ -12,7 +12,7 @@ Published        About -0.2 mBPB (PR 1729).
 from dataclasses import dataclass
 
 from mulligan.core.canonical import Json
-from mulligan.train.config import LinearTaper, TrainConfig
+from mulligan.train.config import LinearTaper, MuonAdam, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def resolve_taper(config: TrainConfig) -> Taper | None:
 
     ValueError when no step would be trained with it: a lever that never runs is not an experiment.
     """
-    given, total = config.optimizer.muon_weight_decay_taper, config.num_steps
+    optimizer, total = config.optimizer, config.num_steps
+    given = optimizer.muon_weight_decay_taper if isinstance(optimizer, MuonAdam) else None
     if not isinstance(given, LinearTaper):
         return None
     if total is None:

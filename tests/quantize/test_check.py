@@ -23,6 +23,7 @@ from toy import model_config, recipe_data, write_corpus
 TEXT = {"kind": "train-split", "num_sequences": 1, "seq_len": 4}
 SHAPES = {"w": (4, 5), "v": (5,)}
 INT6 = {"kind": "int", "bits": 6, "scale": {"kind": "row-max"}}
+SIGMAS = {**INT6, "scale": {"kind": "standard-deviations", "k": 12.85}}
 FLOAT, WHOLE, VECTOR = {"w": {"kind": "fp16"}}, {"w": {**INT6, "scale_per": "tensor"}}, {"w": {"kind": "fp16"}, "v": INT6}
 
 
@@ -41,6 +42,11 @@ def formats(given):
         ({"kind": "gptq", "calibration": TEXT}, FLOAT, 'kind = "gptq" acts on matrices'),
         ({"kind": "gptq", "calibration": TEXT}, VECTOR, 'kind = "gptq" acts on matrices'),
         ({"kind": "gptq", "calibration": TEXT, "row_importance": 0.2}, {"w": INT6}, "row_importance"),
+        (
+            {"kind": "gptq", "calibration": TEXT, "row_importance": 0.2},
+            {"w": {**SIGMAS, "scale_per": "tensor"}},
+            "row_importance",
+        ),
         ({"prune": {"kind": "plus-minus-one", "fraction": 0.1}}, WHOLE, "plus-minus-one"),
         ({"prune": {"kind": "magnitude", "fraction": 0.1, "min_elements": 21}}, {"w": INT6}, "largest matrix has 20 elements"),
         ({"rotation": {"kind": "hadamard"}}, WHOLE, "rotation"),
@@ -57,6 +63,7 @@ def test_a_step_that_acts_nowhere_is_refused(changes, grid, told):
     [
         ({}, FLOAT),
         ({"kind": "gptq", "calibration": TEXT}, WHOLE),
+        ({"kind": "gptq", "calibration": TEXT, "row_importance": 0.2}, {"w": SIGMAS}),
         ({"prune": {"kind": "magnitude", "fraction": 0.1, "min_elements": 20}}, FLOAT),
         ({"rotation": {"kind": "hadamard"}, "prune": {"kind": "plus-minus-one", "fraction": 0.1}}, {"w": INT6}),
         ({"correction": {"kind": "low-rank"}}, WHOLE),

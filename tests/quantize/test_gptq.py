@@ -184,8 +184,8 @@ def test_row_importance_widens_the_rows_that_meet_strong_inputs():
 
 def test_one_scale_may_serve_the_whole_matrix():
     weight, hessian = problem(5)
-    form = IntFormat.model_validate({**int_format(6).model_dump(), "scale_per": "tensor"})
-    codes, scale = gptq(config(), form, weight, hessian)
+    form = int_format(6, {"kind": "standard-deviations", "k": 4.0}).replace(scale_per="tensor")
+    codes, scale = gptq(config(row_importance=0.5), form, weight, hessian)
     assert (scale.dtype, tuple(scale.shape)) == (torch.float32, (1,))
     assert power(dequantize_rows(codes, scale, (5, 12)) - weight, hessian) < power(
         dequantize_rows(*quantize_rows(weight, form), (5, 12)) - weight, hessian

@@ -130,6 +130,18 @@ def test_with_every_step_gptq_weighs_less_error_than_rounding(network, corpus, c
     assert Quantized.load(tmp_path).record == eliminated.record
 
 
+def test_gptq_shares_tensors_bits_and_scales_with_fake_quantization(network, corpus):
+    """Contract 5: what another exporter may choose are codes."""
+    nearest, eliminated = (quantize(kind, network, corpus).tensors for kind in ("round-to-nearest", "gptq"))
+    for name, tensor in nearest.items():
+        other = eliminated[name]
+        if isinstance(tensor, QuantizedTensor):
+            assert (other.bits, other.shape) == (tensor.bits, tensor.shape)
+            assert torch.equal(other.scale, tensor.scale)
+        else:
+            assert torch.equal(other, tensor)
+
+
 def test_pruned_weights_stay_zero_under_gptq(network, corpus):
     made = quantize("gptq", network, corpus, prune={"kind": "magnitude", "fraction": 0.3, "min_elements": 300})
     matrix = network.tensors["blocks.1.mlp.fc.weight"].abs()

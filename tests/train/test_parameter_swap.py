@@ -19,8 +19,10 @@ SCALES = [
     {"kind": "row-max"},
     {"kind": "percentile", "p": 0.9},
     {"kind": "standard-deviations", "k": 2.5},
+    {"kind": "clip-search", "percentiles": [0.8, 1.0]},
     {"kind": "legacy-row-max-floored"},
 ]
+WHOLE = {"kind": "int", "bits": 8, "scale": {"kind": "row-max"}, "scale_per": "tensor"}
 
 
 def grid(bits=6, scale=None, range="symmetric"):
@@ -32,6 +34,7 @@ def grid(bits=6, scale=None, range="symmetric"):
                     "format": {"kind": "int", "bits": bits - 1, "scale": scale or SCALES[0], "range": range},
                 },
                 {"match": ["*.attn.c_k.weight"], "format": {"kind": "fp16"}},
+                {"match": ["*.resid_mix", "*.attn_scale"], "format": WHOLE},
                 {"match": ["*.weight"], "format": {"kind": "int", "bits": bits, "scale": scale or SCALES[0], "range": range}},
                 {"match": ["*"], "format": {"kind": "fp32"}},
             ]

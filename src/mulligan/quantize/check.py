@@ -25,7 +25,7 @@ def check_acts(config: Quantizer, formats: Mapping[str, Format], shapes: Mapping
                 f"quantize.{step} acts on matrices of integer codes, and the grid has none. Give the family of blocks.*.weight "
                 f"an integer format with a scale per row, or leave {step.split()[0]} out."
             )
-    by_deviation = any(isinstance(form.scale, StandardDeviations) for form in matrices.values())
+    by_deviation = any(isinstance(matrices[name].scale, StandardDeviations) for name in by_row)
     if isinstance(config, Gptq) and config.row_importance > 0 and not by_deviation:
         raise ValueError(
             "quantize.row_importance widens scales of the rule standard-deviations, and no matrix of the grid has it. Leave "

@@ -45,7 +45,7 @@ def gptq(config: Gptq, format: IntFormat, weight: torch.Tensor, hessian: torch.T
 
 def _widening(config: Gptq, format: IntFormat, weight: torch.Tensor, strength: torch.Tensor) -> torch.Tensor | None:
     """Return 1 + row_importance (r - 1) for each row, r its mean |w| weighted by the inputs' strength, of mean 1 over rows."""
-    if config.row_importance == 0.0 or not isinstance(format.scale, StandardDeviations):
+    if config.row_importance == 0.0 or not isinstance(format.scale, StandardDeviations) or format.scale_per == "tensor":
         return None
     importance = weight.double().abs() @ strength
     mean = importance.mean()

@@ -173,6 +173,20 @@ def test_what_is_wrong_is_found_and_said(tmp_path, text, before, after, contract
     assert why in failed[contract]
 
 
+def test_contracts_that_fail_of_one_cause_stand_together_with_the_line_that_raised_it(tmp_path):
+    """Shapes in the messages of torch differ from contract to contract; the line does not."""
+    (tmp_path / "mine.py").write_text(GEGLU.replace("nn.Linear(hidden,", "nn.Linear(hidden + 1,"))
+    line = next(i for i, line in enumerate((tmp_path / "mine.py").read_text().splitlines(), 1) if "return self.proj" in line)
+    done = mulligan("levers", "check", "mine.py", cwd=tmp_path)
+    assert done.returncode == 1
+    *failed, why, where, count = done.stdout.splitlines()[5:]
+    assert [text.split(":")[1].strip() for text in failed] == ["acts", "resumes", "lives", "is causal", "is traced whole"]
+    assert "RuntimeError: mat1 and mat2" in why
+    assert where.strip() == f"mine.py:{line}: return self.proj(nn.functional.gelu(self.gate(x)) * self.fc(x))"
+    assert count == "5 of 10 contracts hold"
+    assert "Traceback" not in done.stderr
+
+
 def test_a_lever_runs_with_every_command_and_is_keyed_by_its_file(tmp_path):
     (tmp_path / "mine.py").write_text(GEGLU)
     change = ["--set", 'model.feed_forward={kind = "geglu", mult = 2}']
@@ -255,7 +269,8 @@ def test_a_study_takes_a_lever_into_its_workers(tmp_path):
     [
         ("nowhere.py", None, "no such file"),
         ("mine.py", "x = 1\n", "holds no lever"),
-        ("mine.py", "import nothing_like_this\n", "cannot be imported"),
+        ("mine.py", "import nothing_like_this\n", "mine.py:1: import nothing_like_this"),
+        ("mine.py", "x = 1\nx = (\n", "mine.py:2: x = ("),
         ("mine.py", GEGLU.replace('Literal["geglu"]', 'Literal["swiglu"]'), "has a kind 'swiglu' already"),
         ("mine.py", GEGLU.replace("def build", "def make"), "GeGlu does not define build()"),
         ("mine.py", GEGLU.replace('    kind: Literal["geglu"]\n', ""), "has no kind"),

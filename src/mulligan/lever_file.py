@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -105,8 +106,19 @@ def _imported(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ValueError(f"{path}: cannot be imported: {type(error).__name__}: {error}.") from error
+        where = raised_at(error, path)
+        told = f" At {where}" if where else ""
+        raise ValueError(f"{path}: cannot be imported: {type(error).__name__}: {error}.{told}") from error
     return module
+
+
+def raised_at(error: BaseException, path: Path) -> str:
+    """Return the innermost place in a file through which an error came, "file:line: source"; empty where it did not."""
+    frames = [*traceback.extract_tb(error.__traceback__), *getattr(error, "real_stack", ())]  # what Dynamo was tracing
+    inside = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    if isinstance(error, SyntaxError):
+        return f"{error.filename or path}:{error.lineno}: {(error.text or '').strip()}"
+    return f"{path}:{inside[-1].lineno}: {inside[-1].line}" if inside else ""
 
 
 def _join(lever: type[UserLever], path: Path) -> None:

@@ -124,6 +124,12 @@ def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
         ("flat", 4, 4),
         ("sliding", 4, 1),
     ]
+    with monkeypatch.context() as patched:
+        patched.setattr("mulligan.engine.ancestry.corpus_behind", lambda file, store: Path(corpus))
+        found = as_json(patched, capsys, "evaluate", result["artifact"]["path"], *options[2:])
+    assert found["readings"] == scored["readings"]
+    assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--store", toy[4]) == 2
+    assert "a corpus that is not in the store" in capsys.readouterr().err
     assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--data", corpus, "--context-len", "0") == 2
     capsys.readouterr()
 

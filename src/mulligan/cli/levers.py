@@ -89,7 +89,10 @@ def _settings(settings: dict[str, object]) -> str:
 
 @app.command
 def check(file: Path, /, *, json: AsJson = False) -> int:
-    """Run the contracts on the levers in FILE, a Python file of your own; exit code 1 when one fails."""
+    """Run the contracts on the levers in FILE, a Python file of your own; exit code 1 when one fails.
+
+    Contracts that fail of one cause stand together, with the line of FILE that raised it.
+    """
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
@@ -103,8 +106,13 @@ def check(file: Path, /, *, json: AsJson = False) -> int:
         print_json({"findings": [asdict(finding) for finding in findings], "failed": failed})
     else:
         for finding in findings:
-            out.print(f"{'holds' if finding.holds else 'FAILS'}      {finding.lever}: {finding.contract}")
-            if not finding.holds:
-                out.print(f"           {finding.why}")
+            if finding.holds:
+                out.print(f"holds      {finding.lever}: {finding.contract}")
+        for cause in dict.fromkeys(finding.cause for finding in findings if not finding.holds):
+            alike = [finding for finding in findings if not finding.holds and finding.cause == cause]
+            for finding in alike:
+                out.print(f"FAILS      {finding.lever}: {finding.contract}")
+            for line in filter(None, (*alike[0].why.splitlines(), alike[0].where)):
+                out.print(f"           {line}")
         out.print(f"{len(findings) - failed} of {len(findings)} contracts hold")
     return int(failed > 0)

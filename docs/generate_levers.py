@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from mulligan.lever_card import cards_as_markdown, find_cards
+from mulligan.lever_card import find_cards
+from mulligan.lever_place import cards_as_markdown
 
 PAGE = Path(__file__).parent / "levers.md"
 

@@ -1,6 +1,7 @@
 """Levers in files of the user's own: they join, act, are keyed by their file, reach every process, and are checked."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -172,6 +173,20 @@ def test_what_is_wrong_is_found_and_said(tmp_path, text, before, after, contract
     assert why in failed[contract]
 
 
+def test_contracts_that_fail_of_one_cause_stand_together_with_the_line_that_raised_it(tmp_path):
+    """Shapes in the messages of torch differ from contract to contract; the line does not."""
+    (tmp_path / "mine.py").write_text(GEGLU.replace("nn.Linear(hidden,", "nn.Linear(hidden + 1,"))
+    line = next(i for i, line in enumerate((tmp_path / "mine.py").read_text().splitlines(), 1) if "return self.proj" in line)
+    done = mulligan("levers", "check", "mine.py", cwd=tmp_path)
+    assert done.returncode == 1
+    *failed, why, where, count = done.stdout.splitlines()[5:]
+    assert [text.split(":")[1].strip() for text in failed] == ["acts", "resumes", "lives", "is causal", "is traced whole"]
+    assert "RuntimeError: mat1 and mat2" in why
+    assert where.strip() == f"mine.py:{line}: return self.proj(nn.functional.gelu(self.gate(x)) * self.fc(x))"
+    assert count == "5 of 10 contracts hold"
+    assert "Traceback" not in done.stderr
+
+
 def test_a_lever_runs_with_every_command_and_is_keyed_by_its_file(tmp_path):
     (tmp_path / "mine.py").write_text(GEGLU)
     change = ["--set", 'model.feed_forward={kind = "geglu", mult = 2}']
@@ -188,6 +203,20 @@ def test_a_lever_runs_with_every_command_and_is_keyed_by_its_file(tmp_path):
     second = keys()
     assert first["data"] == second["data"]
     assert first["train"] != second["train"]
+
+
+def test_a_lever_is_listed_and_shown_with_a_line_that_switches_it_on(tmp_path):
+    (tmp_path / "mine.py").write_text(GEGLU.replace("Cost             A third matrix.\n", ""))  # a card is not checked here
+    listed = json.loads(mulligan("levers", "--json", "--lever", "mine.py", cwd=tmp_path).stdout)
+    assert ("geglu", "model") in {(lever["name"], lever["stage"]) for lever in listed["levers"]}
+    shown = mulligan("levers", "geglu", "--lever", "mine.py", cwd=tmp_path).stdout
+    assert "GeGLU: a feed-forward gated by GELU." in shown
+    (line,) = [line for line in shown.splitlines() if "Example" in line]
+    command = shlex.split(line.split(maxsplit=1)[1])
+    assert command[-2:] == ["--lever", "mine.py"]
+    taken = mulligan("recipe", "show", *command[2:], "--json", cwd=tmp_path)
+    assert json.loads(taken.stdout)["model"]["feed_forward"]["kind"] == "geglu"
+    assert "Did you mean 'geglu'" in mulligan("levers", "gelu", "--lever", "mine.py", cwd=tmp_path).stderr
 
 
 def test_what_a_lever_imports_from_beside_it_is_part_of_its_key(tmp_path):
@@ -240,7 +269,8 @@ def test_a_study_takes_a_lever_into_its_workers(tmp_path):
     [
         ("nowhere.py", None, "no such file"),
         ("mine.py", "x = 1\n", "holds no lever"),
-        ("mine.py", "import nothing_like_this\n", "cannot be imported"),
+        ("mine.py", "import nothing_like_this\n", "mine.py:1: import nothing_like_this"),
+        ("mine.py", "x = 1\nx = (\n", "mine.py:2: x = ("),
         ("mine.py", GEGLU.replace('Literal["geglu"]', 'Literal["swiglu"]'), "has a kind 'swiglu' already"),
         ("mine.py", GEGLU.replace("def build", "def make"), "GeGlu does not define build()"),
         ("mine.py", GEGLU.replace('    kind: Literal["geglu"]\n', ""), "has no kind"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from mulligan.core.config import FrozenConfig
+from mulligan.core.config import FrozenConfig, configs_of
 
 REQUIRED = "(required)"
 
@@ -29,8 +29,7 @@ def choices(config: type[FrozenConfig], path: str = "") -> Iterator[Choice]:
     """
     for name, info in config.model_fields.items():
         here = f"{path}.{name}" if path else name
-        members = list(_members(info.annotation))
-        kinds = [member for member in members if isinstance(member, type) and issubclass(member, FrozenConfig)]
+        kinds = configs_of(info.annotation)
         extra = info.json_schema_extra
         if not kinds and "kind" not in config.model_fields and isinstance(extra, dict) and "off" in extra:
             literal = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
@@ -50,14 +49,3 @@ def _choice(path: str, kind: type[FrozenConfig]) -> Choice:
         if field not in ("kind", "source")
     }
     return Choice(path, name, settings, " ".join((kind.__doc__ or "").split()))
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    """Yield the types behind an annotation: the members of unions, the items of tuples."""
-    if get_origin(annotation) is Literal:
-        return
-    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
-    if not arguments:
-        yield annotation
-    for argument in arguments:
-        yield from _members(argument)

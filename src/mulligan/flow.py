@@ -15,7 +15,7 @@ from mulligan.data.config import EmbeddedData
 from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
-from mulligan.evaluate.config import EvaluateConfig
+from mulligan.evaluate.config import EvaluateConfig, Flat
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
@@ -117,11 +117,23 @@ def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Out
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
     num_documents = recipe.data.validation_documents
     call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call)
-    settings = {"point": point, "windows": recipe.evaluate.windows[i], "validation_documents": num_documents}
     windows = recipe.evaluate.windows[i]
+    settings = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
     alike = sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
     name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}" if alike else "")
     return Job(name, call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
+
+
+def lay_train_score(road: Road, num_documents: int) -> Job:
+    """Return the job that scores the packed artifact on the last documents of the train split, in flat windows."""
+    scored = next(job for job in road.jobs if job.call.stage == "evaluate")
+    windows = Flat(kind="flat", context_len=road.recipe.train.seq_len)
+    config: dict[str, Json] = {**road.recipe.evaluate.canonical(), "windows": windows.canonical()}
+    artifact, data = road.points["quantized"], scored.sources["corpus"]
+    call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, (artifact.call, data.call))
+    settings = {"point": "quantized", "windows": windows, "num_documents": num_documents, "split": "train"}
+    sources = {"weights": artifact, "corpus": data}
+    return Job("score train documents", call, sources, road.recipe.evaluate, settings=settings)
 
 
 def evaluate_call(

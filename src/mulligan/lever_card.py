@@ -10,6 +10,7 @@ from importlib import resources
 
 HEADINGS = ("What it does", "Why it may help", "Touches", "Cost", "Source")
 PUBLISHED = "Published"
+RECIPE = "Recipe"
 STAGES = ("data", "model", "train", "average", "quantize", "pack", "evaluate")
 
 
@@ -17,7 +18,7 @@ STAGES = ("data", "model", "train", "average", "quantize", "pack", "evaluate")
 class Card:
     """One lever: its file's name, its stage (folder), the first sentence of its docstring, and the five headings.
 
-    A sixth, Published, gives effects that were published, where there are any.
+    Published gives effects that were published, where there are any; Recipe where a recipe says it, if not under that name.
     """
 
     name: str
@@ -40,26 +41,17 @@ def find_cards() -> list[Card]:
 
 def read_card(name: str, stage: str, docstring: str) -> Card:
     """Return the card in a docstring, without paragraphs after it; ValueError names a heading that is missing or empty."""
-    title, _, body = docstring.partition("\n")
-    pattern = "|".join(re.escape(heading) for heading in (*HEADINGS, PUBLISHED))
-    parts = re.split(rf"^({pattern})\s+", body, flags=re.MULTILINE)
-    headings = {
-        heading: " ".join(text.split("\n\n")[0].split()) for heading, text in zip(parts[1::2], parts[2::2], strict=True)
-    }
+    card = card_in(name, stage, docstring)
     for heading in HEADINGS:
-        if not headings.get(heading):
+        if not card.headings.get(heading):
             raise ValueError(f"{stage}/{name}.py: the card has no {heading!r}. A lever file has: {', '.join(HEADINGS)}.")
-    return Card(name, stage, title.strip(), headings)
+    return card
 
 
-def cards_as_markdown(cards: list[Card]) -> str:
-    """Return docs/levers.md."""
-    lines = ["# Levers", "", "Generated from the lever files by `docs/generate_levers.py`; do not edit.", ""]
-    for stage in STAGES:
-        of_stage = [card for card in cards if card.stage == stage]
-        lines += [f"## {stage}", ""] if of_stage else []
-        for card in of_stage:
-            lines += [f"### {card.name}", "", card.title, ""]
-            lines += [f"- **{heading}**: {text}" for heading, text in card.headings.items()]
-            lines += [""]
-    return "\n".join(lines).rstrip() + "\n"
+def card_in(name: str, stage: str, docstring: str) -> Card:
+    """Return what there is of a card in a docstring."""
+    title, _, body = docstring.partition("\n")
+    pattern = "|".join(re.escape(heading) for heading in (*HEADINGS, PUBLISHED, RECIPE))
+    parts = re.split(rf"^({pattern})\s+", body, flags=re.MULTILINE)
+    headings = zip(parts[1::2], parts[2::2], strict=True)
+    return Card(name, stage, title.strip(), {heading: " ".join(text.split("\n\n")[0].split()) for heading, text in headings})

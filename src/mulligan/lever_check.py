@@ -3,13 +3,12 @@
 A toy recipe and corpus are made in a folder that is given; every finding says what was seen, and a failed one why.
 """
 
-import json
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ import torch
 from mulligan.average.config import UserAverage
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
+from mulligan.core.toml import inline_toml
 from mulligan.core.user_lever import UserLever
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare
@@ -27,7 +27,7 @@ from mulligan.evaluate.config import UserWindows
 from mulligan.evaluate.stage import checked
 from mulligan.flow import Road, lay_road
 from mulligan.lever_card import read_card
-from mulligan.lever_file import load_lever_file
+from mulligan.lever_file import load_lever_file, raised_at
 from mulligan.model.gpt import GPT
 from mulligan.model.kind import UserFeedForward
 from mulligan.numerics.trigger import Moment
@@ -77,12 +77,18 @@ FIRST_STAGE = {"model": "train"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One contract of one lever: what it asks, whether it holds, and why not."""
+    """One contract of one lever: what it asks, whether it holds, why not, and where in the lever's file that was raised."""
 
     lever: str
     contract: str
     holds: bool
     why: str = ""
+    where: str = ""
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """What failures of one cause have in common: shapes in a message differ, the line that raised it does not."""
+        return self.lever, self.where or self.why
 
 
 class Workplace:
@@ -120,7 +126,8 @@ def check_lever_file(path: Path, folder: Path) -> list[Finding]:
                 check()
                 findings.append(Finding(kind, contract, holds=True))
             except Exception as error:  # whatever a lever does wrong is a finding
-                findings.append(Finding(kind, contract, holds=False, why=f"{type(error).__name__}: {error}"))
+                why = f"{type(error).__name__}: {error}".split("\n\n")[0]  # after it torch explains itself
+                findings.append(Finding(kind, contract, holds=False, why=why, where=raised_at(error, path)))
     return findings
 
 
@@ -149,14 +156,8 @@ def _contracts(
 
 
 def _change(lever: type[UserLever], kind: str) -> str:
-    settings = json.dumps({"kind": kind, **lever.example})
-    return f"{lever.path}{'.0' if issubclass(lever, UserWindows) else ''}={_toml(json.loads(settings))}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
-    return "[" + ", ".join(_toml(item) for item in value) + "]" if isinstance(value, list) else json.dumps(value)
+    settings = inline_toml({"kind": kind, **lever.example})
+    return f"{lever.path}{'.0' if issubclass(lever, UserWindows) else ''}={settings}"
 
 
 def _documented(kind: str, stage: str, path: Path) -> None:
@@ -296,9 +297,9 @@ def _causal(place: Workplace, change: str) -> None:
 def _traced(place: Workplace, change: str) -> None:
     plain, traced = _network(place, change), _network(place, change)
     tokens, targets = _tokens(9)
+    expected = plain(tokens, targets)
     torch._dynamo.reset()
-    found = torch.compile(traced, backend="eager", fullgraph=True)(tokens, targets)
-    if not torch.equal(found, plain(tokens, targets)):
+    if not torch.equal(torch.compile(traced, backend="eager", fullgraph=True)(tokens, targets), expected):
         raise ValueError("what Dynamo traces gives other bits than the module itself")
 
 

@@ -3,11 +3,12 @@
 Torch-free as long as the files are: a lever imports torch in the method that needs it.
 """
 
+import ast
 import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +17,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Field
 
 from mulligan.average.config import UserAverage
-from mulligan.core.config import FrozenConfig
+from mulligan.core.config import FrozenConfig, configs_of, kind_of
 from mulligan.core.user_lever import UserLever
 from mulligan.evaluate.config import UserWindows
+from mulligan.lever_card import Card, card_in
 from mulligan.model.kind import UserFeedForward
 from mulligan.quantize.config import UserQuantizer
 from mulligan.recipe import Recipe
@@ -68,6 +70,15 @@ def digest_of(file: Path) -> str:
     return _loaded[file][0].file_digest
 
 
+def user_cards() -> list[Card]:
+    """Return the cards of the levers that have joined, by their kind; a file's card is that of every lever in it."""
+    cards = []
+    for path, levers in _loaded.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        cards += [card_in(kind_of(lever) or lever.__name__, lever.path.split(".")[0], docstring) for lever in levers]
+    return cards
+
+
 def load_installed_levers() -> None:
     """Load the lever files of installed packages that name a module in the entry point `mulligan.levers`."""
     for point in entry_points(group=ENTRY_POINT):
@@ -95,8 +106,19 @@ def _imported(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ValueError(f"{path}: cannot be imported: {type(error).__name__}: {error}.") from error
+        where = raised_at(error, path)
+        told = f" At {where}" if where else ""
+        raise ValueError(f"{path}: cannot be imported: {type(error).__name__}: {error}.{told}") from error
     return module
+
+
+def raised_at(error: BaseException, path: Path) -> str:
+    """Return the innermost place in a file through which an error came, "file:line: source"; empty where it did not."""
+    frames = [*traceback.extract_tb(error.__traceback__), *getattr(error, "real_stack", ())]  # what Dynamo was tracing
+    inside = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    if isinstance(error, SyntaxError):
+        return f"{error.filename or path}:{error.lineno}: {(error.text or '').strip()}"
+    return f"{path}:{inside[-1].lineno}: {inside[-1].line}" if inside else ""
 
 
 def _join(lever: type[UserLever], path: Path) -> None:
@@ -111,7 +133,7 @@ def _join(lever: type[UserLever], path: Path) -> None:
         raise ValueError(f'{path}: {lever.__name__} has no kind. Write kind: Literal["its-name"].')
     owners, field = _owners(lever.path)
     info = owners[-1].model_fields[field]
-    members = _members(info.annotation)
+    members = configs_of(info.annotation)
     taken = {name for member in members for name in get_args(member.model_fields["kind"].annotation)}
     (name,) = get_args(kind.annotation)
     if name in taken:
@@ -135,10 +157,3 @@ def _owners(path: str) -> tuple[list[type[FrozenConfig]], str]:
         assert issubclass(annotation, FrozenConfig)
         owners.append(annotation)
     return owners, field
-
-
-def _members(annotation: Any) -> Iterable[type[FrozenConfig]]:
-    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
-    if inspect.isclass(annotation) and issubclass(annotation, FrozenConfig):
-        return [annotation]
-    return [member for argument in arguments for member in _members(argument)]

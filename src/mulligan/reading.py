@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mulligan.core.difference import flatten
 from mulligan.core.error import OverBudgetError
+from mulligan.core.units import format_bytes
 from mulligan.engine.inline import Done
 from mulligan.engine.job import Job
 from mulligan.flow import Road
 from mulligan.lever_file import digest_of, loaded_files
 from mulligan.pack.budget import fits, over_budget_text
 from mulligan.pack.code_size import code_bytes
-from mulligan.recipe import flatten
 from mulligan.store.store import Store
 
 READING = (
@@ -87,8 +88,17 @@ def _replay(road: Road, store: Store) -> bool | None:
     return all(replayed) if replayed else None
 
 
-def check_budget(artifact: Mapping[str, Any]) -> None:
-    """Raise OverBudgetError, with the bytes per tensor, when what `artifact_bytes` returned does not fit."""
+def check_budget(artifact: Mapping[str, Any], code_reserve_bytes: int | None = None) -> None:
+    """Raise OverBudgetError, with the bytes per tensor, when what `artifact_bytes` returned does not fit.
+
+    `code_reserve_bytes`: what a fitted artifact left for the code, which may not take more.
+    """
+    if code_reserve_bytes is not None and artifact["code_bytes"] > code_reserve_bytes:
+        raise OverBudgetError(
+            f"The code takes {format_bytes(artifact['code_bytes'])} (estimate), more than fit.code_reserve_bytes = "
+            f"{code_reserve_bytes:,}. Give --set fit.code_reserve_bytes={artifact['code_bytes']} or more: the knob is then "
+            "turned again, nothing is trained."
+        )
     if not artifact["fits"]:
         from mulligan.values.artifact import Artifact
 

@@ -7,9 +7,9 @@ answers an unknown key with the key that was meant. Torch-free: planning must no
 import copy
 import difflib
 import functools
-import json
+import itertools
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -18,19 +18,22 @@ from pydantic import Field, model_validator
 
 from mulligan.average.config import AverageConfig
 from mulligan.core.canonical import Json
-from mulligan.core.config import FrozenConfig, parse_config
+from mulligan.core.config import FrozenConfig, lever_field, parse_config
+from mulligan.core.difference import difference, flatten
+from mulligan.core.toml import inline_toml
 from mulligan.data.config import DataConfig, EmbeddedData
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.model.config import ModelConfig
 from mulligan.model.kind import AttentionWindow
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
+from mulligan.pack.knob import TURNABLE, FitConfig
 from mulligan.quantize.config import QuantizeConfig
 from mulligan.train.config import TrainConfig
 
 
 class Recipe(FrozenConfig):
-    """What every stage does. `budget_bytes` (decimal) judges the artifact and enters no key."""
+    """What every stage does. `budget_bytes` (decimal) judges the artifact and enters no key; nor does `fit` itself."""
 
     data: DataConfig
     model: ModelConfig
@@ -41,6 +44,7 @@ class Recipe(FrozenConfig):
     pack: PackConfig
     evaluate: EvaluateConfig
     budget_bytes: int = Field(default=16_000_000, ge=1)
+    fit: FitConfig | None = lever_field(None, off=None)
 
     @model_validator(mode="after")
     def _head_has_a_learning_rate(self) -> Self:
@@ -85,27 +89,38 @@ class Recipe(FrozenConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_knob_turns_something(self) -> Self:
+        if self.fit is None:
+            return self
+        if self.fit.budget_bytes > self.budget_bytes:
+            raise ValueError(
+                f"fit.budget_bytes = {self.fit.budget_bytes:,} is more than budget_bytes = {self.budget_bytes:,}: what it "
+                "finds would be over budget"
+            )
+        leaves = flatten(self.model_dump(mode="json"))
+        for path in self.fit.knob.paths:
+            if path not in leaves:
+                near = difflib.get_close_matches(path, [leaf for leaf in leaves if leaf.startswith(TURNABLE)], n=3)
+                raise ValueError(
+                    f"fit.knob turns {path!r}, which this recipe does not set. Nearest: {', '.join(near) or 'none'}"
+                )
+        for path, values in self.fit.knob.extremes.items():
+            for value in values:
+                self.turned({path: value})
+        return self
+
+    def turned(self, values: Mapping[str, int | float | str]) -> "Recipe":
+        """Return the recipe without `fit`, judged by the budget of its fit, with these values at these dotted paths."""
+        data = self.model_dump(mode="json", exclude={"fit"})
+        data["budget_bytes"] = self.fit.budget_bytes if self.fit else self.budget_bytes
+        for path, value in values.items():
+            set_value(data, path, value, f"fit.knob {path} = {value}")
+        return parse_config(Recipe, data, "")
+
     def diff(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:
-        """Return {dotted path: (here, there)} for every value in which the two recipes differ; None where absent."""
+        """Return {dotted path: (here, there)} for every value in which the two recipes differ; see `core.difference`."""
         return difference(self.model_dump(mode="json"), other.model_dump(mode="json"))
-
-
-def difference(one: Json, other: Json) -> dict[str, tuple[Json, Json]]:
-    """Return {dotted path: (here, there)} for the leaves in which two nested JSON values differ; None where absent."""
-    here, there = flatten(one), flatten(other)
-    paths = [*here, *(path for path in there if path not in here)]
-    return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
-
-
-def flatten(data: Json, prefix: str = "") -> dict[str, Json]:
-    """Return the leaves of nested JSON data by dotted path; list items by number."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
-    if items is None:
-        return {prefix: data}
-    leaves: dict[str, Json] = {}
-    for name, item in items:
-        leaves.update(flatten(item, f"{prefix}.{name}" if prefix else str(name)))
-    return leaves
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -127,16 +142,24 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
 
 def recipe_data(name_or_path: str) -> dict[str, Any]:
     """Return the TOML data of the shipped recipe of that name, or of that file; not yet validated."""
+    return copy.deepcopy(_parsed(_text_of(name_or_path), name_or_path))
+
+
+def recipe_comment(name_or_path: str) -> str:
+    """Return the comment at the head of a recipe: what it is, and what it does otherwise on purpose."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), _text_of(name_or_path).splitlines())
+    return "\n".join(line.removeprefix("#").strip() for line in lines)
+
+
+def _text_of(name_or_path: str) -> str:
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
             raise ValueError(
                 f"{path}: no such recipe file. Give a path to a .toml file or one of: {', '.join(shipped_recipes())}."
             )
-        text = _read(path)
-    else:
-        text = _shipped(name_or_path)
-    return copy.deepcopy(_parsed(text, name_or_path))
+        return _read(path)
+    return _shipped(name_or_path)
 
 
 @functools.cache
@@ -164,11 +187,17 @@ def _shipped(name: str) -> str:
 
 
 def apply_change(data: dict[str, Any], change: str) -> None:
-    """Apply one `path=value` to nested TOML data; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
+    """Apply one `path=value` to nested TOML data."""
+    path, value = parse_change(change)
+    set_value(data, path, value, f"--set {change}")
+
+
+def parse_change(change: str) -> tuple[str, Any]:
+    """Return the path and the value of `path=value`; the value is TOML (`0.2`, `"ema"`, `{kind = "last"}`) or a bare word."""
     path, equals, text = change.partition("=")
     if not equals or not path.strip():
         raise ValueError(f"--set {change}: not of the form path=value, such as --set train.budget.steps=100.")
-    set_value(data, path.strip(), _value(text.strip()), f"--set {change}")
+    return path.strip(), _value(text.strip())
 
 
 def set_value(data: dict[str, Any], path: str, value: Any, where: str) -> None:
@@ -213,7 +242,7 @@ def _value(text: str) -> Any:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Return the recipe as TOML, fully resolved, one `path = value` table per config."""
+    """Return the recipe as TOML, fully resolved, one `path = value` table per config; what is not set stands in comments."""
     lines: list[str] = []
     _write_table(recipe.model_dump(mode="json"), "", lines)
     return "\n".join(lines).strip() + "\n"
@@ -221,19 +250,18 @@ def to_toml(recipe: Recipe) -> str:
 
 def _write_table(table: dict[str, Any], prefix: str, lines: list[str]) -> None:
     plain = {name: value for name, value in table.items() if not isinstance(value, dict) and value is not None}
-    if prefix and (plain or not table):
+    unset = [name for name, value in table.items() if value is None]
+    if prefix and (plain or unset or not table):
         lines += ["", f"[{prefix}]"]
-    lines += [f"{name} = {_inline(value)}" for name, value in plain.items()]
+    lines += [f"{name} = {_written(value)}" for name, value in plain.items()]
+    lines += [f"# not set: {', '.join(unset)}"] if unset else []
     for name, value in table.items():
         if isinstance(value, dict):
             _write_table(value, f"{prefix}.{name}" if prefix else name, lines)
 
 
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = {_inline(item)}" for name, item in value.items() if item is not None) + "}"
-    if isinstance(value, list):
-        if any(isinstance(item, dict) for item in value):
-            return "[\n" + "".join(f"    {_inline(item)},\n" for item in value) + "]"
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+def _written(value: Any) -> str:
+    """Return a value as TOML; a list of tables has a line for each."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "[\n" + "".join(f"    {inline_toml(item)},\n" for item in value) + "]"
+    return inline_toml(value)

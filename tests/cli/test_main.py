@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from mulligan.cli.main import COMMANDS, GROUPS, main, make_app
 from mulligan.core.config import parse_config
-from mulligan.recipe import Recipe, to_toml
+from mulligan.recipe import Recipe, load_recipe, shipped_recipes, to_toml
 from toy import recipe_data, write_corpus
 
 
@@ -92,6 +94,19 @@ def test_plan_tells_hit_from_miss_and_why(toy, monkeypatch, capsys):
     assert train["seconds"] > 0
 
 
+def test_a_study_takes_changes_and_says_them_in_the_next_line(toy, monkeypatch, capsys, tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(
+        f'question = "?"\nphase = "explore"\nrecipe = "{toy[0]}"\nseeds = [0, 1]\nbudget = {{kind = "steps"}}\n'
+        'design = {kind = "sweep"}\nmargin_bpb = 0.1\nmetric = {point = "quantized", windows = "sliding"}\n'
+        '[factors.softcap]\npath = "model.logit_softcap"\nvalues = [30.0, 15.0]\n'
+    )
+    changed = ["study", "plan", file, "--data", toy[2], "--store", tmp_path, "--set", "train.budget.steps=6"]
+    assert as_json(monkeypatch, capsys, *changed)["steps_without_sharing"] == 4 * 6
+    assert run(monkeypatch, *changed) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"study run {file} --data {toy[2]} --set train.budget.steps=6")
+
+
 def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
     result = as_json(monkeypatch, capsys, "run", *toy)
     corpus = toy[2]
@@ -109,6 +124,12 @@ def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
         ("flat", 4, 4),
         ("sliding", 4, 1),
     ]
+    with monkeypatch.context() as patched:
+        patched.setattr("mulligan.engine.ancestry.corpus_behind", lambda file, store: Path(corpus))
+        found = as_json(patched, capsys, "evaluate", result["artifact"]["path"], *options[2:])
+    assert found["readings"] == scored["readings"]
+    assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--store", toy[4]) == 2
+    assert "a corpus that is not in the store" in capsys.readouterr().err
     assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--data", corpus, "--context-len", "0") == 2
     capsys.readouterr()
 
@@ -176,6 +197,8 @@ def test_a_diverging_run_is_code_5(toy, monkeypatch, capsys):
         (["inspect", "nowhere.bin"], "no such file"),
         (["evaluate", "nowhere.bin", "--data", "nowhere"], "no such file"),
         (["levers", "nosuch"], "No lever"),
+        (["levers", "bigramhash"], "Did you mean 'bigram_hash'"),
+        (["levers", "yarn"], "Did you mean 'positions'"),
         (["run", "tiny", "--set", "train.budget.steps=true"], "train.budget.steps = True"),
         (["fly"], "fly"),
         (["run", "--warp", "9"], "--warp"),
@@ -210,5 +233,62 @@ def test_tables_are_printed_for_people(toy, monkeypatch, capsys):
     for arguments in (["run", *toy], ["plan", *toy], ["store", "ls", *toy[3:]], ["levers", "swa"], ["recipe", "list"]):
         assert run(monkeypatch, *arguments) == 0
         assert capsys.readouterr().out.strip()
-    assert run(monkeypatch, "recipe", "show", "tiny") == 0
-    assert parse_config(Recipe, __import__("tomllib").loads(capsys.readouterr().out), "")
+
+
+def test_a_recipe_is_shown_whole_with_the_comment_at_its_head(monkeypatch, capsys):
+    """What it does otherwise on purpose, and every value: those that are off, and the names of those that are not set."""
+    assert run(monkeypatch, "recipe", "show", "pr-374", "--set", "train.seq_len=1024") == 0
+    shown = capsys.readouterr().out
+    assert parse_config(Recipe, tomllib.loads(shown), "") == load_recipe("pr-374", ["train.seq_len=1024"])
+    head = shipped_recipes()["pr-374"].partition("\n\n")[0]
+    assert "late QAT is off, since in the script it never ran" in head
+    assert shown.startswith("\n".join(line.rstrip() for line in head.splitlines()) + "\n#\n# 26,993,756 parameters\n")
+    for line in (
+        "legacy_document_leak = false",
+        'skip_gates = "off"',
+        "# not set: parallel_from_layer",
+        "# not set: data_seed",
+    ):
+        assert line in shown
+    comment = as_json(monkeypatch, capsys, "recipe", "show", "pr-374")["comment"]
+    assert [line.strip() for line in comment.splitlines()] == [line.removeprefix("#").strip() for line in head.splitlines()]
+
+
+def test_a_fit_prints_its_curve_and_code_above_the_reserve_is_code_3(toy, monkeypatch, capsys):
+    scale = 'grid.families.0.format.scale={kind="standard-deviations", k=12.0}'
+    knob = '{kind="number", path="grid.families.0.format.scale.k", low=2.0, high=60.0}'
+
+    def fitted(reserve):
+        fit = f"fit={{budget_bytes={reserve + 10_000}, code_reserve_bytes={reserve}, train_documents=3, knob={knob}}}"
+        return [*toy, "--set", scale, "--set", fit]
+
+    planned = as_json(monkeypatch, capsys, "plan", *fitted(100_000))
+    assert not any(stage["stage"] == "evaluate" for stage in planned["stages"])
+    result = as_json(monkeypatch, capsys, "run", *fitted(100_000))
+    artifact, fit = result["artifact"], result["fit"]
+    assert artifact["payload_bytes"] + 100_000 + fit["unused_bytes"] == artifact["budget_bytes"] == 110_000
+    assert sum(point["values"] == fit["values"] for point in fit["curve"]) == 1
+    assert {stage["status"] for stage in result["stages"] if stage["stage"] == "pack"} == {"ran"}
+    assert run(monkeypatch, "run", *fitted(100_000)) == 0
+    assert "taken" in capsys.readouterr().out
+    assert run(monkeypatch, "run", *fitted(2_000)) == 3
+    assert "more than fit.code_reserve_bytes = 2,000" in capsys.readouterr().err
+
+
+def test_pareto_writes_a_page_and_a_table_with_the_runs_own_point(toy, monkeypatch, capsys, tmp_path):
+    result = as_json(monkeypatch, capsys, "run", *toy)
+    name = next(path.stem for path in (Path(toy[4]) / "runs").glob("toy-seed0-*.json"))
+    for file in (Path(toy[4]) / "runs").glob("toy-seed0-*.json"):
+        if json.loads(file.read_text())["recipe"]["pack"]["codec"] == {"kind": "zlib", "level": 9}:
+            keys = json.loads(file.read_text())["keys"]
+            name = file.stem if keys == [stage["key"] for stage in result["stages"]] else name
+    page, table = tmp_path / "pareto.html", tmp_path / "pareto.csv"
+    arguments = [name, *toy[1:], "--points", "3", "--documents", "3", "--out", page, "--csv", table]
+    rows = as_json(monkeypatch, capsys, "pareto", *arguments)
+    own = [row for row in rows if row["own"]]
+    assert [row["payload_bytes"] for row in own] == [result["artifact"]["payload_bytes"]]
+    assert sum(row["front"] for row in rows) >= 1
+    assert len(table.read_text().splitlines()) == len(rows) + 1
+    assert "<svg" in page.read_text()
+    assert run(monkeypatch, "pareto", name, "--store", toy[4], "--out", page) == 2
+    assert "Give the same one: --data DIR" in capsys.readouterr().err

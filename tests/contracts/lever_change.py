@@ -72,6 +72,7 @@ CHANGES = [
     LeverChange("logit_softcap", "train", "model.logit_softcap=10.0"),
     LeverChange("qk_gain_init", "train", "model.qk_gain_init=4.0"),
     LeverChange("muon", "train", "train.optimizer.matrix_lr=0.01"),
+    LeverChange("adam", "train", 'train.optimizer={kind = "adam", matrix_lr = 0.002}'),
     LeverChange("muon weight decay", "train", "train.optimizer.muon_weight_decay=0.1"),
     LeverChange(
         "weight_decay_taper",

@@ -57,6 +57,10 @@ def test_configs_are_frozen_and_checked_when_replaced():
         ({"choice": {"kind": "fancy", "smear_steps": -1}}, ["choice.smear_steps = -1", "greater than or equal to 0"]),
         ({"choice": {"kind": "plain"}, "many": [{"kind": "plain", "rat": 1}]}, ["many.0.rat", "'rate'"]),
         ({}, ["choice", "required"]),
+        ({"choice": "fancy"}, ["choice = 'fancy': a table is needed", 'choice={kind = "fancy"}', "kinds: plain, fancy"]),
+        ({"choice": 3}, ["choice = 3: a table is needed", 'choice={kind = "plain"}']),
+        ({"choice": {"kind": "plain"}, "many": "fanc"}, ["a list is needed", 'many=[{kind = "fancy"}]']),
+        ({"choice": {"kind": "plain"}, "many": [1]}, ["many.0 = 1: a table is needed", 'many.0={kind = "plain"}']),
     ],
 )
 def test_an_error_says_what_was_given_and_what_is_allowed(data, words):

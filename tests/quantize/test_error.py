@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mulligan.quantize.error import relative_hessian_errors, relative_rms_errors
+from mulligan.quantize.error import excess_kurtosis, relative_hessian_errors, relative_rms_errors
 
 
 def test_the_weighted_error_is_that_of_the_outputs_on_the_text():
@@ -30,3 +30,21 @@ def test_tensors_and_inputs_of_zeros_have_no_error():
     assert relative_rms_errors(zeros, zeros) == {"w": 0.0}
     assert relative_hessian_errors({"w": torch.ones(2, 3)}, zeros, {"w": torch.zeros(3, 3)}) == {"w": 0.0}
     assert np.isfinite(relative_rms_errors({"e": torch.zeros(0, 6)}, {"e": torch.zeros(0, 6)})["e"])
+
+
+def test_kurtosis_is_scipys_and_knows_gaussian_from_uniform_rows():
+    from scipy.stats import kurtosis
+
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        "gaussian": torch.randn(30, 4000, generator=generator),
+        "uniform": torch.rand(30, 4000, generator=generator),
+        "flat": torch.ones(3, 5),
+        "gain": torch.randn(9),
+    }
+    found = excess_kurtosis(weights)
+    assert found.keys() == {"gaussian", "uniform"}
+    assert found["gaussian"] == pytest.approx(0.0, abs=0.05)
+    assert found["uniform"] == pytest.approx(-1.2, abs=0.02)
+    small = torch.tensor([[1.0, 2.0, 4.0, 9.0], [3.0, 3.0, 3.0, 3.0]])
+    assert excess_kurtosis({"w": small})["w"] == pytest.approx(float(kurtosis(small[0].numpy())), rel=1e-3)

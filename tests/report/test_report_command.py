@@ -80,7 +80,8 @@ def test_a_runs_page_shows_the_errors_of_every_tensor(finished, tmp_path):
         row = next(line for line in text.splitlines() if f"<code>{name}</code>" in line)
         cells = [tensor["relative_rms_error"], tensor.get("relative_hessian_error")]
         shown = "".join(f'<td class="n">{"" if cell is None else format(100 * cell, ".2f")}</td>' for cell in cells)
-        assert row.endswith(f"{shown}</tr>")
+        kurtosis = format(tensor["excess_kurtosis"], "+.2f") if "excess_kurtosis" in tensor else ""
+        assert row.endswith(f'{shown}<td class="n">{kurtosis}</td></tr>')
 
 
 def test_a_runs_page_says_what_quantizing_did_to_the_checkpoint_over_documents(run_store, tmp_path, capsys):

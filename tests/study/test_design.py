@@ -5,6 +5,7 @@ import pytest
 from mulligan.core.config import parse_config
 from mulligan.study.config import StudyConfig, load_study
 from mulligan.study.design import alias_table, make_arms, num_steps
+from mulligan.study.plan import study_hash
 
 QAT = {
     "levels": {
@@ -77,6 +78,15 @@ def test_an_arm_differs_from_the_baseline_in_what_its_levels_say():
         "train.fake_quantize.start.kind",
         "train.fake_quantize.start.value",
     }
+
+
+def test_a_level_may_put_another_kind_in_a_place_of_a_list():
+    isolated = {"kind": "document-isolated", "context_len": 256, "stride": 128}
+    levels = {"sliding": {}, "isolated": {"evaluate.windows.1": isolated}}
+    one, other = make_arms(study(design={"kind": "sweep"}, factors={"windows": {"levels": levels}}))
+    assert one.difference == {}
+    assert other.difference.keys() == {"evaluate.windows.1", "evaluate.windows.+1"}
+    assert other.difference["evaluate.windows.+1"] == (None, isolated)
 
 
 def test_no_arm_reaches_into_the_recipe_of_another():
@@ -192,3 +202,55 @@ factors.clip.values = [1.0, 0.25]
     assert list(small.factors["clip"].changes) == ["1.0", "0.25"]
     with pytest.raises(ValueError, match="tiny, small"):
         load_study(tmp_path / "s.toml", "huge")
+
+
+STUDY = """
+question = "?"
+phase = "explore"
+recipe = "tiny"
+seeds = [0, 1]
+design = {kind = "sweep"}
+budget = {kind = "steps"}
+metric = {point = "quantized", windows = "sliding"}
+margin_bpb = 0.1
+[changes]
+"train.budget" = {kind = "steps", steps = 100}
+"train.grad_clip_norm" = 0.5
+[factors.softcap]
+path = "model.logit_softcap"
+values = [30.0, 15.0]
+"""
+
+
+def test_more_changes_are_made_to_every_arm_after_the_files_own(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text(STUDY)
+    plain, changed = load_study(file), load_study(file, changes=["train.budget.steps=60", "train.grad_clip_norm=1.0"])
+    recipes = [arm.recipe for arm in make_arms(changed)]
+    assert [recipe.train.budget.steps for recipe in recipes] == [60, 60]
+    assert [recipe.train.grad_clip_norm for recipe in recipes] == [1.0, 1.0]
+    assert [recipe.model.logit_softcap for recipe in recipes] == [30.0, 15.0]
+    assert study_hash(changed, make_arms(changed), []) != study_hash(plain, make_arms(plain), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("model.logit_softcap=20.0", "every level of the factor 'softcap' sets it anew"),
+        ("train.budget.steps", "path=value"),
+        ("train.stepps=3", "unknown key"),
+    ],
+)
+def test_a_change_that_acts_in_no_arm_is_refused(change, words, tmp_path):
+    (tmp_path / "s.toml").write_text(STUDY)
+    with pytest.raises(ValueError, match=words):
+        make_arms(load_study(tmp_path / "s.toml", changes=[change]))
+
+
+def test_a_budget_in_seconds_leaves_nothing_of_a_change_of_steps(tmp_path):
+    timed = STUDY.replace(
+        'budget = {kind = "steps"}', 'budget = {kind = "seconds", seconds = 2.0, step_ms = {control = 100.0}}', 1
+    )
+    (tmp_path / "s.toml").write_text(timed)
+    with pytest.raises(ValueError, match="the study's budget is in seconds"):
+        load_study(tmp_path / "s.toml", changes=["train.budget.steps=60"])

@@ -27,6 +27,14 @@ NAMES = {
     "momentum-x-lr",
     "bigram-dim",
     "stack-455-leave-one-out",
+    "hadamard-x-clip-rule",
+    "path-a-v3",
+    "bits-x-clip",
+    "codec-bakeoff",
+    "prune-for-size",
+    "qat-x-swa-equal-bytes",
+    "fp16-embedding",
+    "weight-decay-x-quantizer",
 }
 SCALES = [(path.stem, scale) for path in sorted(FOLDER.glob("*.toml")) for scale in tomllib.loads(path.read_text())["scale"]]
 SHARED = {
@@ -36,6 +44,14 @@ SHARED = {
     "swa-accumulation-dtype": 0.51,
     "position-schemes": 0.34,
     "attention-window-2x2": 0.51,
+    "hadamard-x-clip-rule": 0.26,
+    "path-a-v3": 0.51,
+    "bits-x-clip": 0.12,
+    "codec-bakeoff": 0.21,
+    "prune-for-size": 0.17,
+    "qat-x-swa-equal-bytes": 0.4,
+    "fp16-embedding": 0.26,
+    "weight-decay-x-quantizer": 0.34,
 }
 
 

@@ -25,14 +25,14 @@ class Ema(FrozenConfig):
     """Exponential moving average from step 0, `decay` per step."""
 
     kind: Literal["ema"]
-    decay: float = Field(gt=0, lt=1)
+    decay: float = Field(gt=0, lt=1, examples=[0.98])
 
 
 class SnapshotsFrom(FrozenConfig):
     """Snapshots every `every_steps` steps once `start` has fired."""
 
     start: Trigger
-    every_steps: int = Field(ge=1)
+    every_steps: int = Field(ge=1, examples=[5])
 
 
 class Swa(SnapshotsFrom):
@@ -70,21 +70,21 @@ class TightSwa(FrozenConfig):
 
     kind: Literal["tight-swa"]
     lr_scale_below: float = Field(default=0.2, gt=0, le=1)
-    every_steps: int = Field(default=50, ge=1)
+    every_steps: int = Field(default=50, ge=1, examples=[5])
 
 
 class Lawa(FrozenConfig):
     """Mean of the latest `num_snapshots` snapshots, one every `every_steps` steps."""
 
     kind: Literal["lawa"]
-    num_snapshots: int = Field(ge=1)
-    every_steps: int = Field(ge=1)
+    num_snapshots: int = Field(ge=1, examples=[5])
+    every_steps: int = Field(ge=1, examples=[5])
 
 
 class BlendPart(FrozenConfig):
     """One average of a blend, and its weight in the sum."""
 
-    weight: float = Field(gt=0, lt=1)
+    weight: float = Field(gt=0, lt=1, examples=[0.5])
     average: Annotated[Ema | Swa | TightSwa | Lawa, Field(discriminator="kind")]
 
 
@@ -92,7 +92,15 @@ class Blend(FrozenConfig):
     """Weighted mean of two or more different averages of one training; the weights sum to 1."""
 
     kind: Literal["blend"]
-    parts: tuple[BlendPart, ...] = Field(min_length=2)
+    parts: tuple[BlendPart, ...] = Field(
+        min_length=2,
+        examples=[
+            [
+                {"weight": 0.5, "average": {"kind": "ema", "decay": 0.98}},
+                {"weight": 0.5, "average": {"kind": "lawa", "num_snapshots": 5, "every_steps": 5}},
+            ]
+        ],
+    )
 
     @model_validator(mode="after")
     def _weights_sum_to_one(self) -> "Blend":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mulligan.cli.setting import AsJson, Device, Set, Threads
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Device, Set, StoreFolder, Threads
 
 if TYPE_CHECKING:
     from mulligan.core.execution import Execution
@@ -22,7 +22,9 @@ def evaluate(
     artifact_or_weights: Path,
     /,
     *,
-    data: Annotated[Path, Parameter(help="A prepared corpus; its validation split is scored.")],
+    data: Annotated[
+        Path | None, Parameter(help="A prepared corpus. Default: the stored one that the file was trained on.")
+    ] = None,
     recipe: Annotated[str | None, Parameter(help="Take the windows, precision and documents of this recipe.")] = None,
     windows: Annotated[
         Literal["flat", "sliding", "document-isolated"] | None, Parameter(help="Default: the recipe's, else flat.")
@@ -32,19 +34,25 @@ def evaluate(
     validation_documents: Annotated[int | None, Parameter(help="Score the first N documents only.")] = None,
     scores: Annotated[Path | None, Parameter(help="Write per-token and per-document scores to this new folder.")] = None,
     changes: Set | None = None,
+    store: StoreFolder = DEFAULT_STORE,
     device: Device = "auto",
     threads: Threads = None,
     json: AsJson = False,
 ) -> int:
-    """Score the validation split of a corpus. An artifact is unpacked from its bytes into a fresh network."""
+    """Score the validation split of a corpus. An artifact is unpacked from its bytes into a fresh network.
+
+    What was trained on the documentation of this Python needs no --data: the store knows the corpus behind its own values.
+    """
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.engine.ancestry import corpus_behind
     from mulligan.engine.job import weights_at
     from mulligan.engine.stage_runner import read_weights
     from mulligan.pack.budget import BUDGET_BYTES
     from mulligan.reading import artifact_bytes, check_budget
     from mulligan.recipe import load_recipe
     from mulligan.store.stage_call import OutsideInput
+    from mulligan.store.store import Store
     from mulligan.values.corpus import Corpus
 
     budget_bytes = load_recipe(recipe, changes or []).budget_bytes if recipe else BUDGET_BYTES
@@ -53,6 +61,7 @@ def evaluate(
         raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
     if not artifact_or_weights.is_file():
         raise ValueError(f"{artifact_or_weights}: no such file. Give an artifact.bin or a weights file (.safetensors).")
+    data = data or corpus_behind(artifact_or_weights, Store(store))
     weights, corpus = read_weights(artifact_or_weights), Corpus.load(data)
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:

@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "Compare the arms of a results CSV over seeds: contrasts, effects, verdicts.",
     "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
     "import-checkpoint": "Read a checkpoint of a challenge script into a weights file.",
+    "pareto": "Draw score against bytes for the checkpoint of a finished run, hundreds of points.",
     "report": "Write one self-contained HTML page of a finished run.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",
 }

@@ -23,26 +23,33 @@ def list_recipes(*, json: AsJson = False) -> int:
 
 @app.command
 def show(recipe: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
-    """Print RECIPE fully resolved, as TOML (or JSON), and the number of its parameters."""
+    """Print RECIPE fully resolved, as TOML (or JSON): the comment at its head, the number of its parameters, and every value,
+    those that are off too."""
     import math
 
     from mulligan.cli.terminal import print_json
     from mulligan.model.gpt import parameter_shapes
-    from mulligan.recipe import load_recipe, to_toml
+    from mulligan.recipe import load_recipe, recipe_comment, to_toml
 
     loaded = load_recipe(recipe, changes or [])
     num_parameters = sum(math.prod(shape) for shape in parameter_shapes(loaded.model).values())
     if json:
-        print_json({**loaded.model_dump(mode="json"), "num_parameters": num_parameters})
+        comment = {"comment": recipe_comment(recipe), "num_parameters": num_parameters}
+        print_json({**loaded.model_dump(mode="json"), **comment})
     else:
-        print(f"# {num_parameters:,} parameters\n\n{to_toml(loaded)}", end="")
+        lines = [*recipe_comment(recipe).splitlines(), "", f"{num_parameters:,} parameters"]
+        print("\n".join(f"# {line}".rstrip() for line in lines) + f"\n\n{to_toml(loaded)}", end="")
     return 0
 
 
 @app.command
 def diff(recipe: str, other: str, /, *, changes: Set | None = None, json: AsJson = False) -> int:
-    """Print every value in which two recipes differ; `--set` changes the second."""
-    from mulligan.cli.terminal import out, print_json, print_table
+    """Print every value in which two recipes differ; `--set` changes the second.
+
+    Families and windows are compared by what they say: `grid.families.2` was removed, `+2` added (its number in OTHER),
+    `2.place` moved, and `2.format.bits` is a change of family 2 of RECIPE.
+    """
+    from mulligan.cli.terminal import out, print_json, print_table, said
     from mulligan.recipe import load_recipe
 
     found = load_recipe(recipe).diff(load_recipe(other, changes or []))
@@ -51,6 +58,6 @@ def diff(recipe: str, other: str, /, *, changes: Set | None = None, json: AsJson
     elif not found:
         out.print("no difference")
     else:
-        rows = [[path, str(here), str(there)] for path, (here, there) in found.items()]
+        rows = [[path, said(here), said(there)] for path, (here, there) in found.items()]
         print_table(f"{recipe} against {other}", ["path", recipe, other], rows)
     return 0

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, StoreFolder, StudySet
 
 Out = Annotated[Path, Parameter(help="The HTML file to write.")]
 Csv = Annotated[Path | None, Parameter(help="Also write every number: arm, seed, metric, value, unit.")]
@@ -32,12 +32,12 @@ def report(
     from mulligan.report.run_page import read_run, run_page
     from mulligan.store.store import Store
 
-    _check_folders(out, csv)
+    check_folders(out, csv)
     kept = Store(store)
     result, road = read_run(run, kept)
-    written = [_write(out, run_page(result, road, kept))]
+    written = [write(out, run_page(result, road, kept))]
     if csv:
-        written.append(_write(csv, to_csv(run_rows(result))))
+        written.append(write(csv, to_csv(run_rows(result))))
     _say(result, written, as_json=json)
     return 0
 
@@ -48,6 +48,7 @@ def study_report(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     out: Out = Path("report.html"),
     csv: Csv = None,
@@ -64,26 +65,28 @@ def study_report(
     from mulligan.study.config import load_study
     from mulligan.study.plan import lay_study
 
-    _check_folders(out, csv, markdown)
+    check_folders(out, csv, markdown)
     kept = Store(store)
-    laid = lay_study(load_study(file, scale), corpus_at(data) if data else None)
+    laid = lay_study(load_study(file, scale, changes or []), corpus_at(data) if data else None, kept)
     result = load_result(laid, kept, file)
-    written = [_write(out, study_page(result, laid, kept))]
+    written = [write(out, study_page(result, laid, kept))]
     if csv:
-        written.append(_write(csv, to_csv(study_rows(result))))
+        written.append(write(csv, to_csv(study_rows(result))))
     if markdown:
-        written.append(_write(markdown, study_markdown(result)))
+        written.append(write(markdown, study_markdown(result)))
     _say(result, written, as_json=json)
     return 0
 
 
-def _check_folders(*paths: Path | None) -> None:
+def check_folders(*paths: Path | None) -> None:
+    """Raise ValueError for a file that is to be written into a folder that is not there."""
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"{path}: the folder {path.parent} does not exist. Make it, or give another path.")
 
 
-def _write(path: Path, text: str) -> Path:
+def write(path: Path, text: str) -> Path:
+    """Write a text file and return its path."""
     path.write_text(text, "utf-8")
     return path
 

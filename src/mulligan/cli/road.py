@@ -1,21 +1,15 @@
-"""From the arguments of a command to a road: recipe, changes, seed, and what is handed in from outside."""
+"""From the arguments of a command to what a road is laid of: the recipe, and what is handed in from outside."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from mulligan.engine.job import corpus_at, weights_at
-from mulligan.flow import Road, lay_road
+from mulligan.engine.job import Outside, corpus_at, weights_at
 from mulligan.recipe import Recipe, load_recipe
 
 
-def road_from(recipe_name: str, changes: Sequence[str], seed: int, data: Path | None, weights: Path | None) -> Road:
-    """Return the road of a recipe; a corpus that is handed in takes the place of the recipe's own data."""
-    return lay_road(
-        recipe_from(recipe_name, changes, data),
-        seed,
-        corpus=corpus_at(data) if data else None,
-        weights=weights_at(weights) if weights else None,
-    )
+def handed_in(data: Path | None, weights: Path | None) -> dict[str, Outside | None]:
+    """Return what takes the place of the recipe's own data and training, as the arguments of `lay_road`."""
+    return {"corpus": corpus_at(data) if data else None, "weights": weights_at(weights) if weights else None}
 
 
 def recipe_from(recipe_name: str, changes: Sequence[str], data: Path | None) -> Recipe:

@@ -1,5 +1,6 @@
 """`mulligan run`: the whole road of one recipe and seed, in one process or, under torchrun, trained over several."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from mulligan.cli.setting import DEFAULT_STORE, AsJson, Compile, Data, Device, S
 
 if TYPE_CHECKING:
     from mulligan.core.execution import Execution
+    from mulligan.engine.inline import Done
     from mulligan.flow import Road
     from mulligan.store.store import Store
 
@@ -36,33 +38,47 @@ def run(
     Exit codes: 0 done, 2 usage, 3 over budget, 4 store corrupt, 5 diverged, 6 a process of several was lost, 130 interrupted
     (run again to go on).
     """
-    from mulligan.cli.road import road_from
+    from mulligan.cli.road import handed_in, recipe_from
     from mulligan.cli.setting import make_execution, perhaps_launched
     from mulligan.cli.terminal import print_json, show_progress
     from mulligan.core.execution import Execution
     from mulligan.engine.inline import missing_jobs, run_jobs
+    from mulligan.engine.job import Job
+    from mulligan.fit.settle import chosen, next_step, settle
+    from mulligan.flow import lay_road
     from mulligan.reading import check_budget, read_road
     from mulligan.store.store import Store
 
-    road, kept = road_from(recipe, changes or [], seed, data, weights), Store(store)
-    execution = Execution()
-    if missing_jobs(road.jobs, kept) or perhaps_launched():
+    asked, outside, kept = recipe_from(recipe, changes or [], data), handed_in(data, weights), Store(store)
+    step, execution = next_step(asked, seed, kept, **outside), Execution()
+    if step.road is None or missing_jobs(step.road.jobs, kept) or perhaps_launched():
         execution = make_execution(device, threads, compile, segment_seconds=segment_seconds, together=True)
     if execution.ranks.rank > 0:
-        return _follow(road, kept, execution)
-    kept.record_run(*road.record(recipe))
+        return _follow(lay_road(asked.replace(fit=None), seed, **outside), kept, execution)
+    done: dict[str, Done] = {}
     try:
         with show_progress() as progress:
-            done = run_jobs(road.jobs, kept, replace(execution, progress=progress))
+
+            def run_all(jobs: Sequence[Job]) -> None:
+                for item in run_jobs(jobs, kept, replace(execution, progress=progress)):
+                    if item.status == "ran" or item.job.call.key not in done:
+                        done[item.job.call.key] = item
+
+            step = settle(asked, seed, kept, run_all, **outside)
+            assert step.road is not None
+            found = {"fit": chosen(step, asked.fit)} if asked.fit else {}
+            name, record = step.road.record(recipe)
+            kept.record_run(name, {**record, **found})
+            run_all(step.road.jobs)
     finally:
         execution.ranks.end()
-    result = read_road(road, done, kept, recipe)
+    result = {**read_road(step.road, [done[job.call.key] for job in step.road.jobs], kept, recipe), **found}
     if json:
         print_json(result)
     else:
         _print(result)
     warn_of_replay(result)
-    check_budget(result["artifact"])
+    check_budget(result["artifact"], asked.fit.code_reserve_bytes if asked.fit else None)
     return 0
 
 
@@ -120,6 +136,8 @@ def _print(result: dict[str, Any]) -> None:
     average = result["average"]
     if average:
         out.print(f"average    {average['kind']}: {_average(average)}")
+    if "fit" in result:
+        _print_fit(result["fit"])
     artifact = result["artifact"]
     verdict = "fits" if artifact["fits"] else "DOES NOT FIT"
     out.print(
@@ -130,6 +148,31 @@ def _print(result: dict[str, Any]) -> None:
     out.print(f"artifact   {artifact['path']}")
     out.print(f"store      {result['store']}")
     out.print(f"next       mulligan inspect {artifact['path']}")
+
+
+def _print_fit(fit: dict[str, Any]) -> None:
+    from mulligan.cli.terminal import out, print_table
+
+    paths = list(fit["values"])
+    rows = [
+        [
+            *(
+                f"{point['values'][path]:g}" if isinstance(point["values"][path], float) else str(point["values"][path])
+                for path in paths
+            ),
+            f"{point['payload_bytes']:,}",
+            f"{fit['budget_bytes'] - point['total_bytes']:+,}",
+            "" if point["train_nats_per_token"] is None else f"{point['train_nats_per_token']:.5f}",
+            "taken" if point["values"] == fit["values"] else "",
+        ]
+        for point in fit["curve"]
+    ]
+    columns = [*paths, "payload bytes", "left of the budget", "train nats/token", ""]
+    print_table("what the search saw", columns, rows, right=tuple(range(len(paths) + 3)))
+    out.print(
+        f"fit        {fit['unused_bytes']:,} of {fit['budget_bytes']:,} bytes unused, {fit['code_reserve_bytes']:,} reserved "
+        f"for code; ranked on the last {fit['train_documents']} documents of the train split"
+    )
 
 
 def _average(record: dict[str, Any]) -> str:

@@ -12,6 +12,10 @@ from cyclopts import Parameter
 from mulligan.core.execution import Execution, Progress, Ranks, no_progress
 
 Set = Annotated[list[str], Parameter(name="--set", negative="", help="Change one value of the recipe: path=value. Repeatable.")]
+StudySet = Annotated[
+    list[str],
+    Parameter(name="--set", negative="", help="Change the recipe of every arm, before its levels do: path=value. Repeatable."),
+]
 Data = Annotated[Path | None, Parameter(help="A prepared corpus (made by `mulligan data prepare`).")]
 StoreFolder = Annotated[Path, Parameter(name="--store", help="The folder of the store.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N. auto: cuda where torch finds one.")]

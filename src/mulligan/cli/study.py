@@ -1,14 +1,16 @@
 """`mulligan study`: plan, run, watch and report a study."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, lever_options
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, StudySet, lever_options
 
 if TYPE_CHECKING:
+    from mulligan.store.store import Store
     from mulligan.study.plan import Cost, LaidStudy
 
 STALE_SECONDS = 10.0
@@ -21,13 +23,13 @@ Workers = Annotated[int | None, Parameter(help="Processes at once; default: as c
 WorkerThreads = Annotated[int | None, Parameter(help="Threads of each process; default: the cores shared out.")]
 
 
-def _lay(file: Path, scale: str | None, data: Path | None) -> "LaidStudy":
+def _lay(file: Path, scale: str | None, data: Path | None, changes: list[str] | None, store: "Store") -> "LaidStudy":
     from mulligan.engine.job import corpus_at
     from mulligan.study.config import load_study
     from mulligan.study.plan import lay_study
 
-    study = load_study(file, scale)
-    return lay_study(study, corpus_at(data) if data else None)
+    study = load_study(file, scale, changes or [])
+    return lay_study(study, corpus_at(data) if data else None, store)
 
 
 @app.command
@@ -37,6 +39,7 @@ def plan(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     price_per_hour: Annotated[float | None, Parameter(help="Price of this machine per hour, for the cost.")] = None,
@@ -49,8 +52,9 @@ def plan(
     from mulligan.study.pool_size import pool_size
     from mulligan.study.power import power_of
 
-    laid = _lay(file, scale, data)
-    cost, power = cost_of(laid, Store(store)), power_of(laid.config)
+    kept = Store(store)
+    laid = _lay(file, scale, data, changes, kept)
+    cost, power = cost_of(laid, kept), power_of(laid.config)
     seconds = cost.seconds / pool_size(laid, workers, None).workers
     money = None if price_per_hour is None else price_per_hour * seconds / 3600
     result = {
@@ -71,7 +75,7 @@ def plan(
         print_json(result)
     else:
         again = f"{file}" + (f" --scale {scale}" if scale else "") + (f" --data {data}" if data else "")
-        _print_plan(laid, cost, result, again)
+        _print_plan(laid, cost, result, again + "".join(f" --set {shlex.quote(change)}" for change in changes or []))
     return 0
 
 
@@ -98,6 +102,8 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
         f"steps      {cost.steps_to_run:,} to run in {cost.segments} segments; {laid.steps_without_sharing:,} without "
         f"sharing ({share:.0%})"
     )
+    if any(cell.pending for cell in laid.cells):
+        out.print("fit        knobs are not settled: their next stages are counted, and what the searches go on to try is not")
     unknown = f", and {cost.unknown_stages} stages of unknown length" if cost.unknown_stages else ""
     stored = len(laid.jobs) - cost.stages_to_run
     reused = f", {stored} stored already or not needed" if stored else ""
@@ -111,8 +117,7 @@ def _print_plan(laid: "LaidStudy", cost: "Cost", result: dict[str, Any], again: 
 
 
 def _difference(difference: dict[str, Any]) -> str:
-    def said(value: Any) -> str:
-        return "(absent)" if value is None else f"{value}"
+    from mulligan.cli.terminal import said
 
     return "; ".join(f"{path}: {said(here)} -> {said(there)}" for path, (here, there) in difference.items()) or "(baseline)"
 
@@ -124,6 +129,7 @@ def run(
     *,
     scale: Scale = None,
     data: Data = None,
+    changes: StudySet | None = None,
     store: StoreFolder = DEFAULT_STORE,
     workers: Workers = None,
     threads: WorkerThreads = None,
@@ -139,7 +145,8 @@ def run(
     from mulligan.study.execute import run_study
     from mulligan.study.pool_size import pool_size
 
-    laid, kept = _lay(file, scale, data), Store(store)
+    kept = Store(store)
+    laid = _lay(file, scale, data, changes, kept)
     device = make_execution(device, threads, False, segment_seconds=segment_seconds).device
     size = pool_size(laid, workers, threads, device)
     result = run_study(laid, kept, size, device=device, segment_seconds=segment_seconds, report=_Watcher())
@@ -210,17 +217,25 @@ def print_result(result: dict[str, Any]) -> None:
 
 @app.command
 def status(
-    file: Path, /, *, scale: Scale = None, data: Data = None, store: StoreFolder = DEFAULT_STORE, json: AsJson = False
+    file: Path,
+    /,
+    *,
+    scale: Scale = None,
+    data: Data = None,
+    changes: StudySet | None = None,
+    store: StoreFolder = DEFAULT_STORE,
+    json: AsJson = False,
 ) -> int:
     """Show how far FILE is, from another terminal."""
     from mulligan.cli.terminal import out, print_json
     from mulligan.store.store import Store
     from mulligan.study.execute import RESULT, STATUS, read_json, study_folder
 
-    laid, kept = _lay(file, scale, data), Store(store)
+    kept = Store(store)
+    laid = _lay(file, scale, data, changes, kept)
     found = read_json(study_folder(laid, kept) / STATUS)
     done = {job.call.key for job in laid.jobs if kept.has(job.call)}
-    cells = sum(all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)
+    cells = sum(not cell.pending and all(job.call.key in done for job in cell.road.jobs if job.wanted) for cell in laid.cells)
     last = read_json(study_folder(laid, kept) / RESULT)
     failed = sum(cell["status"] == "failed" for cell in last["cells"]) if last else 0
     running = found is not None and time.time() - found["updated"] < STALE_SECONDS

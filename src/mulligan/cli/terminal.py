@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mulligan.core.execution import Progress as Report
+from mulligan.core.toml import inline_toml
 
 PLAIN_WIDTH = 150
 out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -33,6 +34,11 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, right:
         table.add_row(*row)
     out.print(table, crop=False, soft_wrap=False)
     out.print()
+
+
+def said(value: Any) -> str:
+    """Return a value of a recipe as it is written there; what is not there is "(absent)"."""
+    return "(absent)" if value is None else value if isinstance(value, str) else inline_toml(value)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ fields that stand at their `off` value, so that a new lever moves no old key; ev
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -69,9 +69,10 @@ def parse_config(kind: type[ConfigT], data: object, where: str) -> ConfigT:
 
 def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
     """Return one sentence for one pydantic error: what was given, what is allowed, what to do."""
-    path = ".".join([where, *_written_path(kind, item["loc"])]) if where else ".".join(_written_path(kind, item["loc"]))
+    there, written = _walk(kind, item["loc"])
+    path = ".".join([where, *written] if where else written)
     if item["type"] == "extra_forbidden":
-        allowed = _field_names(kind, item["loc"][:-1])
+        allowed = [name for config in _walk(kind, item["loc"][:-1])[0] for name in config.model_fields]
         near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1, cutoff=0.5)
         meant = f"Did you mean {near[0]!r}? " if near else ""
         return f"{path}: unknown key. {meant}Allowed here: {', '.join(allowed)}."
@@ -80,50 +81,74 @@ def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
         meant = f" Did you mean {near[0]!r}?" if near else ""
         own = " A lever of your own is known once its file is given: --lever FILE.py."
         return f"{path}: unknown kind {item['ctx']['tag']!r}. Allowed: {', '.join(_kinds(item))}.{meant}{own}"
-    if item["type"] == "union_tag_not_found":
-        return f'{path}: no kind given. Write kind = "..." there; `mulligan levers` lists the kinds.'
-    if item["type"] == "missing":
-        return f"{path}: required, and not given."
+    said = {"missing": "required, and not given", "union_tag_not_found": "no kind given"}.get(item["type"])
+    if said is not None:
+        return f"{path}: {said}{_such_as('.'.join(written), there, None)}."
+    needed = {"tuple_type": "a list", "model_type": "a table", "model_attributes_type": "a table"}.get(item["type"])
+    if needed is not None:
+        suchlike = _such_as(".".join(written), there, item["input"], is_list=needed == "a list")
+        return f"{path} = {item['input']!r}: {needed} is needed there{suchlike}."
     return f"{path} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}."
+
+
+def _such_as(path: str, configs: list[type[FrozenConfig]], given: Any, *, is_list: bool = False) -> str:
+    """Return an example of what may be written at `path`, of the kind that was `given` if it is one, and the other kinds."""
+    from mulligan.core.example import example_of
+    from mulligan.core.toml import inline_toml
+
+    kinds = {kind: config for config in configs for kind in kinds_of(config)}
+    near = difflib.get_close_matches(str(given), kinds, n=1, cutoff=0.5)
+    chosen = [kinds[name] for name in near] or [config for config in configs if kind_of(config) != "off"]
+    for config in chosen:
+        example = example_of(config)
+        try:
+            config.model_validate(example)
+        except ValidationError:
+            continue  # a whole section of a recipe, which no example holds
+        others = f"; kinds: {', '.join(kinds)}" if len(kinds) > 1 else ""
+        return f", such as {path}={inline_toml([example] if is_list else example)} (quoted on a command line){others}"
+    return ""
 
 
 def _kinds(item: Any) -> list[str]:
     return [tag.strip().strip("'") for tag in item["ctx"]["expected_tags"].split(",")]
 
 
-def _members(annotation: Any) -> list[Any]:
-    """Return the classes behind an annotation: the members of a union, the element type of a tuple, or itself."""
+def members_of(annotation: Any) -> list[Any]:
+    """Return what is behind an annotation: the members of a union, the element type of a tuple, or itself."""
     arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
-    if not arguments:
+    if not arguments or get_origin(annotation) is Literal:
         return [annotation]
-    return [member for argument in arguments for member in _members(argument)]
+    return [member for argument in arguments for member in members_of(argument)]
 
 
-def _walk(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> tuple[type[FrozenConfig] | None, list[str]]:
-    """Follow a pydantic location; return the config class there and the path as the user wrote it (no union tags)."""
-    here: type[FrozenConfig] | None = kind
-    candidates: list[type[FrozenConfig]] = []
+def configs_of(annotation: Any) -> list[type[FrozenConfig]]:
+    """Return the config classes behind an annotation."""
+    return [member for member in members_of(annotation) if isinstance(member, type) and issubclass(member, FrozenConfig)]
+
+
+def kinds_of(config: type[FrozenConfig]) -> tuple[str, ...]:
+    """Return the words that may stand behind `kind` for a config; empty for one that is no choice between kinds."""
+    info = config.model_fields.get("kind")
+    return get_args(info.annotation) if info is not None else ()
+
+
+def kind_of(config: type[FrozenConfig]) -> str | None:
+    """Return the first of these words."""
+    return next(iter(kinds_of(config)), None)
+
+
+def _walk(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> tuple[list[type[FrozenConfig]], list[str]]:
+    """Follow a pydantic location; return the config classes there and the path as the user wrote it (no union tags)."""
+    here, may_be_tag = [kind], False
     written: list[str] = []
     for part in loc:
-        tagged = [member for member in candidates if part in get_args(member.model_fields["kind"].annotation)]
+        tagged = [config for config in here if part in kinds_of(config)] if may_be_tag else []
         if tagged:
-            here, candidates = tagged[0], []
+            here, may_be_tag = tagged, False
             continue
         written.append(str(part))
-        if isinstance(part, int):
-            continue
-        info = here.model_fields.get(part) if here is not None else None
-        members = _members(info.annotation) if info is not None else []
-        configs = [member for member in members if isinstance(member, type) and issubclass(member, FrozenConfig)]
-        candidates = [member for member in configs if "kind" in member.model_fields]
-        here = configs[0] if len(configs) == 1 else None
+        if isinstance(part, str):
+            info = here[0].model_fields.get(part) if len(here) == 1 else None
+            here, may_be_tag = configs_of(info.annotation) if info is not None else [], True
     return here, written
-
-
-def _written_path(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> list[str]:
-    return _walk(kind, loc)[1]
-
-
-def _field_names(kind: type[FrozenConfig], loc: tuple[int | str, ...]) -> list[str]:
-    here, _ = _walk(kind, loc)
-    return list(here.model_fields) if here is not None else []

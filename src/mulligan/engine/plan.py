@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mulligan.core.canonical import Json, digest
+from mulligan.core.difference import flatten
 from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job
 from mulligan.engine.trajectory import Trajectory
-from mulligan.recipe import flatten
 from mulligan.store.stage_call import StageCall
 from mulligan.store.store import Store
 from mulligan.train.config import SecondsBudget

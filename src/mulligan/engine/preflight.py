@@ -41,4 +41,4 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
                     check_text(job.config.calibration.seq_len, stream)
         if isinstance(job.config, EvaluateConfig):
             corpus = Corpus.load(folder_of(job.sources["corpus"], store))
-            check_corpus(job.config, job.settings["validation_documents"], corpus)
+            check_corpus(job.config, job.settings["num_documents"], corpus, job.settings["split"])

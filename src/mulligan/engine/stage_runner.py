@@ -92,9 +92,9 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
 
     corpus = Corpus.load(folder_of(job.sources["corpus"], store))
     weights = _weights(job.sources["weights"], store)
-    windows, num_documents = job.settings["windows"], job.settings["validation_documents"]
+    windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
     assert isinstance(job.config, EvaluateConfig)
-    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name).save
+    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split).save
 
 
 def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

@@ -19,7 +19,7 @@ class Flat(FrozenConfig):
     """Windows side by side, each of `context_len` tokens."""
 
     kind: Literal["flat"]
-    context_len: int = Field(ge=1)
+    context_len: int = Field(ge=1, examples=[256])
 
     @property
     def stride(self) -> int:
@@ -30,8 +30,8 @@ class Flat(FrozenConfig):
 class Overlapping(FrozenConfig):
     """Windows of `context_len` tokens, `stride` tokens apart."""
 
-    context_len: int = Field(ge=1)
-    stride: int = Field(ge=1)
+    context_len: int = Field(ge=1, examples=[256])
+    stride: int = Field(ge=1, examples=[64])
 
     @model_validator(mode="after")
     def _stride_fits(self) -> Self:

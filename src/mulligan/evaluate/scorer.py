@@ -1,6 +1,6 @@
 """Scoring windows in batches on the one forward path of the network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from mulligan.core.execution import Execution
 from mulligan.evaluate.window import Windows
 from mulligan.model.gpt import GPT
 from mulligan.values.byte_table import IntArray
-from mulligan.values.corpus import TokenStream
 
 BATCH_TOKENS = 16_384
 BATCH_LOGITS = 1 << 24
@@ -18,7 +17,7 @@ BATCH_LOGITS = 1 << 24
 @torch.no_grad()
 def score_windows(
     model: GPT,
-    stream: TokenStream,
+    gather: Callable[[IntArray], IntArray],
     windows: Windows,
     num_positions: int,
     context_len: int,
@@ -28,6 +27,7 @@ def score_windows(
 ) -> torch.Tensor:
     """Return the nats (num_positions,) float32 of every target; NaN would mean that a position was not counted.
 
+    `gather` returns the tokens at the positions that it is given.
     Windows of one length go in one batch. Shorter ones are padded on the right, which a causal network cannot see; positions
     that depend on the length are those of `context_len` in every window.
     """
@@ -38,7 +38,7 @@ def score_windows(
         start, first, stop = windows.start[batch], windows.first[batch], windows.stop[batch]
         length, scored_from = int((stop - start).max()), int((first - start).min())
         index = np.minimum(start[:, None] + np.arange(length + 1), num_positions)
-        tokens = torch.from_numpy(stream.gather(index)).to(device)
+        tokens = torch.from_numpy(gather(index)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             scored = model(tokens[:, :-1], tokens[:, 1:], scored_from, context_len).float().cpu()
         position = torch.from_numpy(start[:, None] + np.arange(scored_from, length))

@@ -19,7 +19,7 @@ from mulligan.evaluate.sliding import sliding_windows
 from mulligan.evaluate.window import Windows
 from mulligan.model.network import load_network
 from mulligan.values.byte_table import IntArray
-from mulligan.values.corpus import Corpus
+from mulligan.values.corpus import Corpus, Split
 from mulligan.values.scores import Array, Scores
 from mulligan.values.weights import Weights
 
@@ -27,34 +27,47 @@ from mulligan.values.weights import Weights
 def run(
     config: EvaluateConfig,
     windows: WindowsConfig,
-    validation_documents: int | None,
+    num_documents: int | None,
     weights: Weights,
     corpus: Corpus,
     execution: Execution,
     what: str = "evaluate",
+    split: Split = "validation",
 ) -> Scores:
-    """Score the first `validation_documents` documents (None: all) of the validation split with fresh weights.
+    """Score the first `num_documents` documents (None: all) of the validation split, or the last ones of the train split.
 
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
     to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
     """
-    num_documents = check_corpus(config, validation_documents, corpus)
-    documents, stream = corpus.documents("validation"), corpus.tokens("validation")
-    starts = documents.starts[:num_documents]
-    last = stream.num_tokens if num_documents == len(documents.starts) else int(documents.starts[num_documents]) + 1
+    num_documents = check_corpus(config, num_documents, corpus, split)
+    documents, stream = corpus.documents(split), corpus.tokens(split)
+    present = len(documents.starts)
+    chosen = slice(0, num_documents) if split == "validation" else slice(present - num_documents, present)
+    begin = int(documents.starts[chosen.start])
+    starts = documents.starts[chosen] - begin
+    last = stream.num_tokens - begin if chosen.stop == present else int(documents.starts[chosen.stop]) + 1 - begin
     num_positions = last - 1
     laid = lay_windows(windows, starts, num_positions)
     weights, address = _seen_through(config, weights)
     model = load_network(weights, corpus, execution.device)
-    nats = score_windows(model, stream, laid, num_positions, windows.context_len, config.precision, execution, what).numpy()
+    nats = score_windows(
+        model,
+        lambda index: stream.gather(index + begin),
+        laid,
+        num_positions,
+        windows.context_len,
+        config.precision,
+        execution,
+        what,
+    ).numpy()
     if not np.isfinite(nats).all():
         raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
-    tokens = stream.read(0, last)
+    tokens = stream.read(begin, begin + last)
     piece_bytes = corpus.byte_table().bytes_of(tokens[:-1], tokens[1:])
     document = np.searchsorted(starts, np.arange(num_positions), side="right").astype(np.int32) - 1
     table = _per_document(nats, document, piece_bytes, num_documents)
     if documents.raw_bytes is not None:
-        table["raw_bytes"] = documents.raw_bytes[:num_documents]
+        table["raw_bytes"] = documents.raw_bytes[chosen]
     total_nats, total_bytes = float(table["nats"].sum()), int(table[f"{config.bytes}_bytes"].sum())
     return Scores(
         nats=nats,
@@ -72,28 +85,28 @@ def run(
             "total_bytes": total_bytes,
             "bytes_kind": config.bytes,
             "corpus": corpus.digest,
-            "validation_documents": num_documents,
+            f"{split}_documents": num_documents,
             "legal": True,
             **address,
         },
     )
 
 
-def check_corpus(config: EvaluateConfig, validation_documents: int | None, corpus: Corpus) -> int:
+def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corpus, split: Split = "validation") -> int:
     """Return how many documents will be scored; ValueError when the corpus lacks them, or the bytes that are asked for."""
-    documents = corpus.documents("validation")
+    documents = corpus.documents(split)
     if config.bytes == "raw" and documents.raw_bytes is None:
         raise ValueError(
             f'evaluate.bytes = "raw", and {corpus.folder} does not know its raw UTF-8 bytes (shards were taken over without '
             'the text). Use bytes = "piece", or prepare the corpus from text.'
         )
     present = len(documents.starts)
-    if validation_documents is not None and not 1 <= validation_documents <= present:
+    if num_documents is not None and not 1 <= num_documents <= present:
         raise ValueError(
-            f"validation_documents = {validation_documents}, and the validation split has {present}. "
-            f"Give 1 to {present}, or none for all."
+            f"{split}_documents = {num_documents}, and the {split} split has {present}. Give 1 to {present}"
+            + (", or none for all." if split == "validation" else ".")
         )
-    return validation_documents or present
+    return num_documents or present
 
 
 def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:

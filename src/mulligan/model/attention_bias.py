@@ -4,6 +4,7 @@ What it does     Adds to the logit of query i and key j, per head, -2^(-8 h / nu
                  number for the bucket of i - j, shared by all layers (relative buckets, zero at first).
 Why it may help  Nothing is rotated, so a context longer than the trained one shows the heads no angle that they never saw.
 Touches          model: attention logits.
+Recipe           model.positions=alibi, model.positions=relative-buckets
 Cost             A (num_heads, T, T) bias per forward, and attention without its fastest kernel; buckets: num_buckets x
                  num_heads parameters.
 Source           Press et al. 2021, arXiv:2108.12409 (ALiBi); Raffel et al. 2019, arXiv:1910.10683 (buckets); parameter-golf

@@ -5,6 +5,7 @@ What it does     Query i sees keys j with i - tokens < j <= i in the layers that
 Why it may help  A window is cheaper, and fixes the distances that attention meets at any length; isolation keeps packed rows
                  from mixing texts that have nothing to do with each other.
 Touches          model: the mask of the attention product.
+Recipe           model.attention_window, model.document_attention
 Cost             A (T, T) mask per forward, (B, T, T) with documents, and attention without its fastest kernel.
 Source           Beltagy et al. 2020, arXiv:2004.05150; parameter-golf PR 1718 (window), 1530 (documents).
 Published        A window of 1,024 in all layers +2.8 mBPB (PR 1718). Isolation about -0.001 nats and 2 % faster (PR 1530).

@@ -3,6 +3,7 @@
 What it does     Removes from each head's output its component along the value vector of the same position.
 Why it may help  The residual stream carries the token itself already; attention is left to say what the others add.
 Touches          model: the output of the last `num_exclusive_layers` attentions, before gate and projection.
+Recipe           model.num_exclusive_layers
 Cost             Three element-wise products on the heads' output; no parameters.
 Source           Exclusive self-attention 2026, arXiv:2603.09078; parameter-golf PR 265, 287.
 Published        About -2 mBPB on the last 3 layers; all 11 layers -1.0, not significant (PR 1186).

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class FeedForwardKind(FrozenConfig):
     """The hidden size is `mult` x model_dim or `hidden_dim`: one of the two is given."""
 
-    mult: int | None = lever_field(None, off=None, ge=1)
+    mult: int | None = lever_field(None, off=None, ge=1, examples=[2])
     hidden_dim: int | None = lever_field(None, off=None, ge=1)
 
     @model_validator(mode="after")
@@ -39,7 +39,7 @@ class LeakyReluSquared(FeedForwardKind):
     """Two matrices around the square of a leaky relu: a negative input x gives (negative_slope x)^2."""
 
     kind: Literal["leaky-relu-squared"]
-    negative_slope: float = Field(gt=0, le=1)
+    negative_slope: float = Field(gt=0, le=1, examples=[0.5])
 
 
 class SwiGlu(FeedForwardKind):
@@ -75,15 +75,15 @@ class Ntk(FrozenConfig):
     """
 
     kind: Literal["ntk"]
-    from_len: int = Field(ge=1)
+    from_len: int = Field(ge=1, examples=[128])
 
 
 class Yarn(FrozenConfig):
     """Long wavelengths are stretched by `to_len` / `from_len`, short ones kept, a ramp between; at every length alike."""
 
     kind: Literal["yarn"]
-    from_len: int = Field(ge=1)
-    to_len: int = Field(ge=1)
+    from_len: int = Field(ge=1, examples=[128])
+    to_len: int = Field(ge=1, examples=[256])
 
     @model_validator(mode="after")
     def _stretches(self) -> Self:
@@ -99,7 +99,7 @@ class Rope(FrozenConfig):
     """Rotary positions, wavelengths from 2 pi to 2 pi x `base` tokens, on the first `rotated_dims` of a head (None: all)."""
 
     kind: Literal["rope"]
-    base: float = Field(gt=1)
+    base: float = Field(gt=1, examples=[10000.0])
     rotated_dims: int | None = lever_field(None, off=None, ge=2)
     extension: Extension = lever_field(NoExtension(kind="off"), off={"kind": "off"})
 
@@ -134,7 +134,7 @@ class TiedEmbedding(FrozenConfig):
     """One table for input and head, initialised with standard deviation `init_std`."""
 
     kind: Literal["tied"]
-    init_std: float = Field(gt=0)
+    init_std: float = Field(gt=0, examples=[0.005])
 
 
 class UntiedEmbedding(FrozenConfig):
@@ -171,8 +171,8 @@ class XorHash(FrozenConfig):
     """Buckets (36313 t xor 27191 p) mod (num_buckets - 1); a row's first token takes the last. The table starts at zero."""
 
     kind: Literal["xor"]
-    num_buckets: int = Field(ge=2)
-    dim: int = Field(ge=1)
+    num_buckets: int = Field(ge=2, examples=[2048])
+    dim: int = Field(ge=1, examples=[16])
 
 
 class LinearHash(FrozenConfig):
@@ -180,8 +180,8 @@ class LinearHash(FrozenConfig):
 
     kind: Literal["linear"]
     multiplier: int = Field(default=31, ge=1)
-    num_buckets: int = Field(ge=2)
-    dim: int = Field(ge=1)
+    num_buckets: int = Field(ge=2, examples=[2048])
+    dim: int = Field(ge=1, examples=[16])
 
 
 class StaticSmear(FrozenConfig):
@@ -202,8 +202,8 @@ class SharedValueEmbedding(FrozenConfig):
     """One table of `dim` per token, projected and added to the values of `layers`."""
 
     kind: Literal["shared"]
-    dim: int = Field(ge=1)
-    layers: tuple[int, ...] = Field(min_length=1)
+    dim: int = Field(ge=1, examples=[16])
+    layers: tuple[int, ...] = Field(min_length=1, examples=[[2, 3]])
 
 
 class SigmoidGate(FrozenConfig):
@@ -239,7 +239,7 @@ class AttentionWindow(FrozenConfig):
     """Queries see the last `tokens` positions, themselves included, in `layers` (None: all)."""
 
     kind: Literal["causal"]
-    tokens: int = Field(ge=1)
+    tokens: int = Field(ge=1, examples=[64])
     layers: tuple[int, ...] | None = lever_field(None, off=None, min_length=1)
 
 
@@ -247,9 +247,9 @@ class Loop(FrozenConfig):
     """Layers `first` to `last` are run `num_repeats` times more, from `train.recurrence_start` on."""
 
     kind: Literal["loop"]
-    first: int = Field(ge=0)
-    last: int = Field(ge=0)
-    num_repeats: int = Field(ge=1)
+    first: int = Field(ge=0, examples=[1])
+    last: int = Field(ge=0, examples=[2])
+    num_repeats: int = Field(ge=1, examples=[1])
 
 
 FeedForward = Annotated[ReluSquared | LeakyReluSquared | SwiGlu, Field(discriminator="kind")]

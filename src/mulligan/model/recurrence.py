@@ -4,6 +4,7 @@ What it does     Runs layers `first` to `last` `num_repeats` times more before g
                  longer order is halved anew: its first half feeds the skips of its second, last to first.
 Why it may help  Depth without bytes: the repeated layers' weights are stored once.
 Touches          model: the order of the layers.
+Recipe           model.recurrence, train.recurrence_start
 Cost             The time of the repeated layers, once it is on; skip weights for the longer order from the start.
 Source           Universal transformers: Dehghani et al. 2018, arXiv:1807.03819; parameter-golf PR 1204, 1394, 1493.
 Published        Two layers repeated from late on: about -2 to -3 mBPB (PR 1204). Whole stacks looped: +25 (PR 363).

@@ -6,6 +6,7 @@ What it does     In turn: x <- x + a Attention(h), then x <- x + b FeedForward(h
 Why it may help  Parallel halves run side by side and are said to quantize better; a scale that falls with depth keeps late
                  layers from shouting over early ones.
 Touches          model: the residual stream inside a block.
+Recipe           model.layer_norm_scale, model.parallel_from_layer
 Cost             Nothing; no parameters.
 Source           Wang and Komatsuzaki 2021 (GPT-J, parallel); Sun et al. 2025, arXiv:2502.05795 (scale by depth); parameter-golf
                  PR 1412, 315.

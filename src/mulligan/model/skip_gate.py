@@ -4,6 +4,7 @@ What it does     x <- g x + (1 - g) (w skip), g = sigmoid(gate) per channel, gat
                  the weighted skip is added.
 Why it may help  The stream's size stays as it is, and each channel says which half of the network it trusts.
 Touches          model: the entry of each layer of the second half.
+Recipe           model.skip_gates
 Cost             model_dim parameters per skip and two element-wise products.
 Source           parameter-golf PR 1089, 1218; skips: the challenge's starter script.
 Published        Nothing on its own.

@@ -4,6 +4,7 @@ What it does     static: (1 - g) x_t + g x_{t-1}, g = sigmoid of a learned numbe
                  x_t + lambda sigmoid(w . x_t[:width]) x_{t-1}. After the embedding's norm, before the first layer.
 Why it may help  The pair of tokens is there before the first attention, which then need not be spent on it.
 Touches          model: the embedding.
+Recipe           model.smear
 Cost             model_dim parameters (static) or width + 1 (input-gated), in the scalar group.
 Source           parameter-golf PR 65, 162 (static), modded-nanogpt and PR 1667 (input-gated).
 Published        Seldom alone; with output gates 1.0740 to 1.0714 (PR 1667).

@@ -21,14 +21,14 @@ class Percentile(FrozenConfig):
     """The quantile `p` (a fraction, linear between order statistics) of a row's |w| is the outermost code."""
 
     kind: Literal["percentile"]
-    p: float = Field(gt=0, le=1)
+    p: float = Field(gt=0, le=1, examples=[0.9999])
 
 
 class StandardDeviations(FrozenConfig):
     """`k` unbiased standard deviations of a row are the outermost code."""
 
     kind: Literal["standard-deviations"]
-    k: float = Field(gt=0)
+    k: float = Field(gt=0, examples=[12.85])
 
 
 class ClipSearch(FrozenConfig):
@@ -54,7 +54,7 @@ class LegacyPercentileFloored(FrozenConfig):
     """Clip at the quantile `p`, scale floored at 1/c: a fixed step below 1. To reproduce only."""
 
     kind: Literal["legacy-percentile-floored"]
-    p: float = Field(gt=0, le=1)
+    p: float = Field(gt=0, le=1, examples=[0.9999])
 
 
 Scale = Annotated[
@@ -71,7 +71,7 @@ class IntFormat(FrozenConfig):
     """
 
     kind: Literal["int"]
-    bits: int = Field(ge=2, le=8)
+    bits: int = Field(ge=2, le=8, examples=[6])
     scale: Scale
     range: Literal["symmetric", "legacy"] = "symmetric"
     scale_per: Literal["row", "tensor"] = lever_field("row", off="row")
@@ -105,7 +105,7 @@ Format = Annotated[IntFormat | Fp16Format | Fp32Format, Field(discriminator="kin
 class Family(FrozenConfig):
     """Tensors whose name matches one of the globs `match` (`*` crosses dots) and that have `min_elements` or more."""
 
-    match: tuple[str, ...] = Field(min_length=1)
+    match: tuple[str, ...] = Field(min_length=1, examples=[["*"]])
     min_elements: int = lever_field(0, off=0, ge=0)
     format: Format
 

@@ -25,7 +25,7 @@ class LrScaleBelow(FrozenConfig):
     """Fires when the learning-rate multiplier falls below `value`."""
 
     kind: Literal["lr-scale-below"]
-    value: float = Field(gt=0, le=1)
+    value: float = Field(gt=0, le=1, examples=[0.4])
 
     def fires(self, moment: Moment) -> bool:
         """Say whether the trigger is on at `moment`."""
@@ -36,7 +36,7 @@ class AtFraction(FrozenConfig):
     """Fires when at least `value` of the training budget is spent."""
 
     kind: Literal["at-fraction"]
-    value: float = Field(ge=0, le=1)
+    value: float = Field(ge=0, le=1, examples=[0.2])
 
     def fires(self, moment: Moment) -> bool:
         """Say whether the trigger is on at `moment`."""
@@ -47,7 +47,7 @@ class AtStep(FrozenConfig):
     """Fires when at least `step` steps are done."""
 
     kind: Literal["at-step"]
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, examples=[100])
 
     def fires(self, moment: Moment) -> bool:
         """Say whether the trigger is on at `moment`."""

@@ -31,7 +31,7 @@ from mulligan.quantize.config import (
     TrainSplit,
     UserQuantizer,
 )
-from mulligan.quantize.error import relative_hessian_errors, relative_rms_errors
+from mulligan.quantize.error import excess_kurtosis, relative_hessian_errors, relative_rms_errors
 from mulligan.quantize.gptq import gptq
 from mulligan.quantize.hidden_permutation import sort_hidden_units
 from mulligan.quantize.low_rank import correct_worst
@@ -76,6 +76,7 @@ def run(
             record["rounded_to_nearest"] = _unobserved(formats, hessians)
     stored = Quantized(tensors, weights.model, {}).dequantize()
     record["relative_rms_error"] = dict(relative_rms_errors(weights.tensors, stored))
+    record["excess_kurtosis"] = dict(excess_kurtosis(weights.tensors))
     if hessians:
         record["relative_hessian_error"] = dict(relative_hessian_errors(weights.tensors, stored, hessians))
     return Quantized(tensors, weights.model, record)

@@ -17,7 +17,7 @@ def load_result(laid: LaidStudy, store: Store, file: Path) -> dict[str, Any]:
         older = _other_results(laid, store)
         raise ValueError(
             f"{file}: no result of this study (hash {laid.hash}) in {store.root}. {older}"
-            f"Run `mulligan study run {file}` with the same --scale, --data and --store first."
+            f"Run `mulligan study run {file}` with the same --scale, --data, --set and --store first."
         )
     return result
 
@@ -34,5 +34,5 @@ def _other_results(laid: LaidStudy, store: Store) -> str:
     if not found:
         return ""
     listed = "; ".join(found)
-    why = "another --scale or --data, or the file, its recipe or mulligan changed since"
+    why = "another --scale, --data or --set, or the file, its recipe or mulligan changed since"
     return f"There are results of the same question: {listed}: {why}. "

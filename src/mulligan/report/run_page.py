@@ -111,15 +111,17 @@ def run_page(result: Mapping[str, Any], road: Road, store: Store) -> str:
         places=places_of(present),
         colours=colours,
         tensors=sorted(summary["tensors"].items(), key=lambda item: (-item[1]["bytes"], item[0])),
-        errors={name: [_error(made.get(name, {}).get(error)) for error in ERRORS] for name in summary["tensors"]},
+        errors={name: _told(made.get(name, {})) for name in summary["tensors"]},
         codec=summary["codec"],
         container_bytes=summary["container_bytes"],
         recipe="\n".join(recipe_lines(road.recipe.model_dump(mode="json"))),
     )
 
 
-def _error(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"
+def _told(made: Mapping[str, Any]) -> list[str]:
+    """Return the errors of a tensor in percent and its kurtosis; nothing where a number is not known."""
+    percents = ["" if made.get(error) is None else f"{100 * made[error]:.2f}" for error in ERRORS]
+    return [*percents, f"{made['excess_kurtosis']:+.2f}" if "excess_kurtosis" in made else ""]
 
 
 def reading_colours(names: list[str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from mulligan.core.canonical import Json
 from mulligan.core.config import parse_config
-from mulligan.recipe import Recipe, difference, recipe_data, set_value
+from mulligan.core.difference import difference
+from mulligan.recipe import Recipe, recipe_data, set_value
 from mulligan.study.config import EqualSeconds, Factor, Fractional, OneAtATime, Script, StudyConfig
 from mulligan.train.config import TokensBudget, TrainConfig
 
@@ -152,7 +153,7 @@ def _check_arms(study: StudyConfig, arms: list[Arm]) -> None:
     changed += [f"environment.{path}" for path in changed]
     for arm in arms:
         for path in arm.difference:
-            if not any(path == known or path.startswith(known + ".") for known in changed):
+            if not any(f"{path.replace('+', '')}.".startswith(f"{known}.") for known in changed):
                 raise ValueError(f"The arm {arm.name} differs from the baseline in {path}, which no factor names.")
     if len({arm.name for arm in arms}) < len(arms):
         raise ValueError("Two arms have one name: a level's name holds another's. Give levels names without ',' and '='.")

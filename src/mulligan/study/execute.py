@@ -12,7 +12,7 @@ from mulligan.core.execution import Execution
 from mulligan.engine.inline import missing_jobs, run_jobs
 from mulligan.engine.pool import PoolSize, Progress, run_pool
 from mulligan.store.store import Store
-from mulligan.study.plan import LaidStudy
+from mulligan.study.plan import LaidStudy, lay_study
 from mulligan.study.progress import StudyProgress
 from mulligan.study.result import read_study
 from mulligan.study.script_cell import ScriptRoad, read_script
@@ -37,30 +37,49 @@ def run_study(
     """Run what is missing, write the result beside the store's values and return it; failed cells are in it."""
     folder = study_folder(laid, store)
     _check_seeds_are_new(laid, store)
-    keys = sorted(job.call.key for job in laid.jobs)
-    store.record_run(f"study-{folder.name}", {"study": laid.config.model_dump(mode="json"), "keys": list(keys)})
     failed: dict[str, str] = {}
-    if missing_jobs(laid.jobs, store):
-        from mulligan.engine.preflight import preflight
-
-        run_jobs([job for job in laid.jobs if job.call.stage == "data"], store, Execution())
-        preflight(laid.jobs, store)
-        keeper, check_log = _StatusKeeper(folder, StudyProgress(laid, store, size), report), _FirstLog(laid, store)
-
-        def tell(pool: Progress) -> None:
-            check_log(pool)
-            keeper(pool)
-
-        try:
-            _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=tell)
-        finally:
-            (folder / STATUS).unlink(missing_ok=True)
+    while True:
+        keys = sorted(job.call.key for job in laid.jobs)
+        store.record_run(f"study-{folder.name}", {"study": laid.config.model_dump(mode="json"), "keys": list(keys)})
+        if missing_jobs(laid.jobs, store):
+            failed |= _run_missing(laid, store, size, device, segment_seconds, report)
+        waiting = [cell for cell in laid.cells if cell.pending and not any(job.call.key in failed for job in cell.pending)]
+        if not waiting:
+            break
+        laid = lay_study(laid.config, laid.corpus, store)
     result = read_study(laid, store, failed)
     before = read_json(folder / RESULT)
     if before is not None:  # states that gc has taken since then were trained all the same
         result["steps"]["executed"] = max(result["steps"]["executed"], before["steps"]["executed"])
     write_json(folder / RESULT, result)
     return result
+
+
+def _run_missing(
+    laid: LaidStudy,
+    store: Store,
+    size: PoolSize,
+    device: str,
+    segment_seconds: float,
+    report: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, str]:
+    """Run the missing jobs of what is laid over a pool; return why those failed that did, by key."""
+    from mulligan.engine.preflight import preflight
+
+    run_jobs([job for job in laid.jobs if job.call.stage == "data"], store, Execution())
+    preflight(laid.jobs, store)
+    keeper = _StatusKeeper(study_folder(laid, store), StudyProgress(laid, store, size), report)
+    check_log = _FirstLog(laid, store)
+
+    def tell(pool: Progress) -> None:
+        check_log(pool)
+        keeper(pool)
+
+    try:
+        _, failed = run_pool(laid.jobs, store, size, device=device, segment_seconds=segment_seconds, report=tell)
+    finally:
+        (study_folder(laid, store) / STATUS).unlink(missing_ok=True)
+    return failed
 
 
 def _check_seeds_are_new(laid: LaidStudy, store: Store) -> None:

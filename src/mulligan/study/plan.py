@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mulligan.core.canonical import digest
+from mulligan.core.error import OverBudgetError
 from mulligan.engine.inline import missing_jobs
 from mulligan.engine.job import Job, Outside, weights_at
 from mulligan.engine.plan import Estimate
 from mulligan.engine.sharing import share
+from mulligan.fit.settle import next_step
 from mulligan.flow import Road, lay_road
 from mulligan.recipe import Recipe
 from mulligan.store.store import Store
@@ -20,17 +22,28 @@ from mulligan.study.design import Arm, make_arms
 from mulligan.study.metric import check_metrics
 from mulligan.study.script_cell import ScriptRoad, lay_script
 
+BEFORE_A_KNOB = ("data", "train", "observe", "average")
 BYTES_PER_PARAMETER = 12
 """A stored state: float32 weights and at most two moments."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm at one seed, and its road."""
+    """One arm at one seed, and its road; where a knob is not settled yet, the road before it is turned.
+
+    `pending`: what its search must run next. `error`: why no setting fits.
+    """
 
     arm: Arm
     seed: int
     road: Road | ScriptRoad
+    pending: tuple[Job, ...] = ()
+    error: str | None = None
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """What to run for it now."""
+        return () if self.error else self.pending or self.road.jobs
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class LaidStudy:
     cells: tuple[Cell, ...]
     jobs: tuple[Job, ...]
     hash: str
+    corpus: Outside | None = None
 
     @cached_property
     def steps_without_sharing(self) -> int:
@@ -55,15 +69,14 @@ class LaidStudy:
         return sum(recipe.train.num_steps or 0 for recipe in recipes if isinstance(recipe, Recipe))
 
 
-def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
-    """Return the study's cells, seeds outermost, and their shared jobs. `corpus`: a prepared one for all arms."""
+def lay_study(study: StudyConfig, corpus: Outside | None = None, store: Store | None = None) -> LaidStudy:
+    """Return the study's cells, seeds outermost, and their shared jobs. `corpus`: a prepared one for all arms.
+
+    `store`: answers the searches of arms that are fitted to a budget, as far as it can.
+    """
     arms = make_arms(study)
     weights: list[Outside | None] = [weights_at(Path(file)) for file in study.weights] or [None] * len(study.seeds)
-    cells = [
-        Cell(arm, seed, _lay(arm, seed, corpus, given))
-        for seed, given in zip(study.seeds, weights, strict=True)
-        for arm in arms
-    ]
+    cells = [_lay(arm, seed, corpus, given, store) for seed, given in zip(study.seeds, weights, strict=True) for arm in arms]
     first = cells[: len(arms)]
     _check_difference(first)
     check_metrics(study, arms, [cell.road for cell in first if isinstance(cell.road, Road)])
@@ -74,7 +87,7 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None) -> LaidStudy:
             f"A study that confirms is frozen before it runs: write frozen = {identity!r} into its file, and change nothing "
             f"after, neither file, recipe, corpus nor weights. Given: {study.frozen!r}."
         )
-    return LaidStudy(study, tuple(arms), tuple(cells), tuple(share(cell.road.jobs for cell in cells)), identity)
+    return LaidStudy(study, tuple(arms), tuple(cells), tuple(share(cell.jobs for cell in cells)), identity, corpus)
 
 
 def study_hash(study: StudyConfig, arms: Sequence[Arm], outside: Sequence[str]) -> str:
@@ -84,17 +97,27 @@ def study_hash(study: StudyConfig, arms: Sequence[Arm], outside: Sequence[str]) 
     return digest([data, described, list(outside)])[:16]
 
 
-def _lay(arm: Arm, seed: int, corpus: Outside | None, weights: Outside | None) -> Road | ScriptRoad:
-    if isinstance(arm.recipe, Recipe):
-        return lay_road(arm.recipe, seed, corpus=corpus, weights=weights)
-    return lay_script(arm.recipe, seed)
+def _lay(arm: Arm, seed: int, corpus: Outside | None, weights: Outside | None, store: Store | None) -> Cell:
+    if not isinstance(arm.recipe, Recipe):
+        return Cell(arm, seed, lay_script(arm.recipe, seed))
+    before = lay_road(arm.recipe.replace(fit=None), seed, corpus=corpus, weights=weights)
+    if arm.recipe.fit is None:
+        return Cell(arm, seed, before)
+    if store is None:
+        return Cell(arm, seed, before, pending=tuple(job for job in before.jobs if job.call.stage in BEFORE_A_KNOB))
+    try:
+        step = next_step(arm.recipe, seed, store, corpus=corpus, weights=weights)
+    except OverBudgetError as error:
+        return Cell(arm, seed, before, error=str(error))
+    return Cell(arm, seed, step.road or before, step.jobs)
 
 
 def _check_difference(cells: Sequence[Cell]) -> None:
     """Raise ValueError when an arm's recipe differs from another's in nothing that is run."""
     seen: dict[tuple[str, ...], Cell] = {}
     for cell in cells:
-        twin = seen.setdefault(tuple(job.call.key for job in cell.road.jobs if job.wanted), cell)
+        fit = cell.arm.recipe.fit if isinstance(cell.arm.recipe, Recipe) else None
+        twin = seen.setdefault((*(job.call.key for job in cell.road.jobs if job.wanted), repr(fit)), cell)
         if twin is not cell:
             raise ValueError(
                 f"The arms {twin.arm.name} and {cell.arm.name} run one and the same stages: what they differ in "

@@ -16,12 +16,12 @@ class StudyProgress:
     def __init__(self, laid: LaidStudy, store: Store, size: PoolSize) -> None:
         self.size = size
         missing = missing_jobs(laid.jobs, store)
-        self.cells = [{job.call.key for job in cell.road.jobs if job.call.key in missing} for cell in laid.cells]
+        self.cells = [{job.call.key for job in cell.jobs if job.call.key in missing} for cell in laid.cells]
         self.stages = {job.call.key: job.call.stage for job in laid.jobs if job.call.key in missing}
         self.steps = training_steps(laid.jobs, store, missing)
         self.arms: dict[str, set[str]] = {}
         for cell in laid.cells:
-            for job in cell.road.jobs:
+            for job in cell.jobs:
                 self.arms.setdefault(job.call.key, set()).add(cell.arm.name)
 
     def read(self, progress: Progress) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from mulligan.compare.factorial import factorial
 from mulligan.compare.multiplicity import Method, adjust
 from mulligan.compare.noise import noise_floor
 from mulligan.compare.verdict import Verdict, alpha_per_look, verdict
+from mulligan.core.difference import flatten
 from mulligan.core.error import DivergedError
 from mulligan.engine.executed import executed_steps
 from mulligan.engine.job import Job
 from mulligan.flow import Road
 from mulligan.reading import READING, read_values
+from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, StudyConfig
 from mulligan.study.design import Arm, alias_table
@@ -54,10 +56,11 @@ def _describe(arm: Arm) -> dict[str, Any]:
 
 def _read_cell(cell: Cell, laid: LaidStudy, store: Store, failed: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"arm": cell.arm.name, "seed": cell.seed, "values": {}}
-    errors = [failed[job.call.key] for job in cell.road.jobs if job.call.key in failed]
+    errors = [failed[job.call.key] for job in (*cell.jobs, *cell.road.jobs) if job.call.key in failed]
+    errors += [cell.error] if cell.error else []
     if errors:
         return {**found, "status": "failed", "error": errors[0]}
-    if not all(store.has(job.call) for job in cell.road.jobs if job.wanted):
+    if cell.pending or not all(store.has(job.call) for job in cell.road.jobs if job.wanted):
         return {**found, "status": "not run", "error": None}
     if isinstance(cell.road, ScriptRoad):
         try:
@@ -69,6 +72,9 @@ def _read_cell(cell: Cell, laid: LaidStudy, store: Store, failed: Mapping[str, s
     primary = find_score(road, laid.config.metric)
     found["values"] = {PRIMARY: _bits(primary, store), **metrics}
     address = {name: store.open(primary.call).summary().get(name) for name in READING}
+    if isinstance(cell.arm.recipe, Recipe) and cell.arm.recipe.fit:
+        settings = flatten(road.recipe.model_dump(mode="json"))
+        found["fit"] = {path: settings[path] for path in cell.arm.recipe.fit.knob.paths}
     return {**found, "status": "done", "error": None, "address": address, **read_values(road, store)}
 
 

@@ -28,21 +28,21 @@ class StepsBudget(FrozenConfig):
     """Train for `steps` optimizer steps."""
 
     kind: Literal["steps"]
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, examples=[150])
 
 
 class TokensBudget(FrozenConfig):
     """Train until `tokens` tokens are seen, rounded up to a whole step."""
 
     kind: Literal["tokens"]
-    tokens: int = Field(ge=1)
+    tokens: int = Field(ge=1, examples=[500_000])
 
 
 class SecondsBudget(FrozenConfig):
     """Train for `seconds` of training clock: speed is part of the lever, and no trunk is shared."""
 
     kind: Literal["seconds"]
-    seconds: float = Field(gt=0)
+    seconds: float = Field(gt=0, examples=[300.0])
 
 
 class ConstantLr(FrozenConfig):
@@ -55,28 +55,28 @@ class WarmdownSteps(FrozenConfig):
     """Linear decay to 0 over the last `steps` steps; longer than the run means always decaying."""
 
     kind: Literal["steps"]
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, examples=[150])
 
 
 class WarmdownTokens(FrozenConfig):
     """Linear decay to 0 over the last `tokens` tokens."""
 
     kind: Literal["tokens"]
-    tokens: int = Field(ge=1)
+    tokens: int = Field(ge=1, examples=[500_000])
 
 
 class WarmdownSeconds(FrozenConfig):
     """Linear decay to 0 over the last `seconds` of a budget in seconds."""
 
     kind: Literal["seconds"]
-    seconds: float = Field(gt=0)
+    seconds: float = Field(gt=0, examples=[300.0])
 
 
 class WarmdownFraction(FrozenConfig):
     """Linear decay over the last `fraction` of the budget, not below `floor`."""
 
     kind: Literal["fraction"]
-    fraction: float = Field(gt=0, le=1)
+    fraction: float = Field(gt=0, le=1, examples=[0.5])
     floor: float = lever_field(0.0, off=0.0, ge=0, lt=1)
 
 
@@ -100,8 +100,8 @@ class LinearTaper(FrozenConfig):
     """Muon's weight decay times 1 until `from_fraction` of the budget, then linear to times `to` at its end."""
 
     kind: Literal["linear"]
-    from_fraction: float = Field(ge=0, lt=1)
-    to: float = Field(ge=0, lt=1)
+    from_fraction: float = Field(ge=0, lt=1, examples=[0.7])
+    to: float = Field(ge=0, lt=1, examples=[0.1])
 
 
 WeightDecayTaper = Annotated[NoTaper | LinearTaper, Field(discriminator="kind")]
@@ -130,20 +130,34 @@ class DocumentPackingLoader(FrozenConfig):
     kind: Literal["document-packing"]
 
 
-class MuonAdam(FrozenConfig):
-    """Muon for the matrices of the blocks, Adam for the rest. Learning rates are per step, unitless.
+class AdamGroups(FrozenConfig):
+    """Learning rates and weight decays of Adam's groups, per step, unitless; decays are decoupled, W <- W (1 - lr wd).
 
-    Weight decays are decoupled, W <- W (1 - lr wd). `token_weight_decay` is the token tables' own; None: `adam_weight_decay`.
+    `token_weight_decay` is the token tables' own; None: `adam_weight_decay`.
     """
 
-    kind: Literal["muon-adam"]
-    matrix_lr: float = Field(default=0.04, gt=0)
     token_lr: float = Field(default=0.05, gt=0)
     scalar_lr: float = Field(default=0.04, gt=0)
     head_lr: float | None = lever_field(None, off=None, gt=0)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     eps: float = Field(default=1e-8, gt=0)
+    adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
+    token_weight_decay: float | None = lever_field(None, off=None, ge=0)
+
+
+class Adam(AdamGroups):
+    """Adam for everything, the matrices of the blocks too."""
+
+    kind: Literal["adam"]
+    matrix_lr: float = Field(gt=0)
+
+
+class MuonAdam(AdamGroups):
+    """Muon for the matrices of the blocks, Adam for the rest."""
+
+    kind: Literal["muon-adam"]
+    matrix_lr: float = Field(default=0.04, gt=0)
     momentum: float = Field(default=0.95, ge=0, lt=1)
     momentum_start: float = Field(default=0.85, ge=0, lt=1)
     momentum_warmup_steps: int = Field(default=500, ge=0)
@@ -152,8 +166,6 @@ class MuonAdam(FrozenConfig):
     row_normalize: bool = lever_field(False, off=False)
     muon_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
     muon_weight_decay_taper: WeightDecayTaper = lever_field(NoTaper(kind="off"), off={"kind": "off"})
-    adam_weight_decay: float = lever_field(0.0, off=0.0, ge=0)
-    token_weight_decay: float | None = lever_field(None, off=None, ge=0)
 
     @model_validator(mode="after")
     def _steps_fit_the_coefficients(self) -> "MuonAdam":
@@ -201,8 +213,8 @@ class LinearBatchRamp(FrozenConfig):
     """From `start_tokens` a step to `batch_tokens` at `until`, in `num_sizes` stretches of equally many steps."""
 
     kind: Literal["linear"]
-    start_tokens: int = Field(ge=1)
-    num_sizes: int = Field(ge=1, le=32)
+    start_tokens: int = Field(ge=1, examples=[1024])
+    num_sizes: int = Field(ge=1, le=32, examples=[3])
     until: Annotated[AtFraction | AtStep, Field(discriminator="kind")]
 
 
@@ -216,7 +228,7 @@ class ShorterFirst(FrozenConfig):
     """Rows of `seq_len` tokens, which divides `train.seq_len`, until `until` fires."""
 
     kind: Literal["shorter-first"]
-    seq_len: int = Field(ge=1)
+    seq_len: int = Field(ge=1, examples=[128])
     until: Trigger
 
 
@@ -225,7 +237,7 @@ Warmdown = Annotated[
     ConstantLr | WarmdownSteps | WarmdownTokens | WarmdownSeconds | WarmdownFraction, Field(discriminator="kind")
 ]
 Loader = Annotated[SequentialLoader | ShuffledLoader | DocumentPackingLoader, Field(discriminator="kind")]
-Optimizer = Annotated[MuonAdam, Field()]
+Optimizer = Annotated[MuonAdam | Adam, Field(discriminator="kind")]
 BatchRamp = Annotated[NoBatchRamp | LinearBatchRamp, Field(discriminator="kind")]
 SequenceCurriculum = Annotated[NoSequenceCurriculum | ShorterFirst, Field(discriminator="kind")]
 FakeQuantize = Annotated[NoFakeQuantization | ParameterSwap, Field(discriminator="kind")]

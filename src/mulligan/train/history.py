@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from mulligan.core.canonical import Json
 from mulligan.numerics.config import GridConfig
-from mulligan.train.config import LinearTaper, ParameterSwap, SecondsBudget, TrainConfig
+from mulligan.train.config import MuonAdam, ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.schedule import Schedule
 from mulligan.train.sequence_curriculum import row_lengths
 
@@ -40,7 +40,9 @@ class History:
             self.fake_from = schedule.first_step(fake.start)
         start = config.recurrence_start
         self.loops_from = schedule.first_step(start) if start is not None and config.num_steps is not None else 0
-        self.momentum: dict[str, Json] = {name: getattr(config.optimizer, name) for name in MOMENTUM}
+        muon = config.optimizer if isinstance(config.optimizer, MuonAdam) else None
+        self.momentum: dict[str, Json] = {name: getattr(muon, name) for name in MOMENTUM} if muon else {}
+        self.warm_from = muon.momentum_warmup_steps if muon else 0
 
     def static(self) -> dict[str, Json]:
         """Return what acts unchanged from the first step to the last, as canonical JSON data."""
@@ -52,7 +54,7 @@ class History:
 
     def until_step(self, stop: int) -> list[Json]:
         """Return the stretches that cover steps [0, stop) of a budget in steps or tokens."""
-        edges = [self.config.optimizer.momentum_warmup_steps, *self.batch_sizes.starts, self.row_lengths.full_from]
+        edges = [self.warm_from, *self.batch_sizes.starts, self.row_lengths.full_from]
         edges += [self.warmdown.first_step] if self.warmdown else []
         edges += [self.taper.first_step] if self.taper else []
         edges += [self.fake_from] if self.fake_from is not None else []
@@ -79,14 +81,16 @@ class History:
             acting["recurrence_start"] = self.config.recurrence_start.canonical()
         if isinstance(self.config.fake_quantize, ParameterSwap):
             acting["fake_quantize"] = {**self.config.fake_quantize.canonical(), "grid": self.grid.canonical()}
-        if isinstance(self.config.optimizer.muon_weight_decay_taper, LinearTaper):
+        if self.taper is not None:
+            assert isinstance(self.config.optimizer, MuonAdam)
             acting[TAPER] = self.config.optimizer.muon_weight_decay_taper.canonical()
         return [["seconds", stop, acting]]
 
     def acting(self, step: int) -> dict[str, Json]:
         """Return the canonical form of what depends on time and acts at `step`."""
-        warming_up = step < self.config.optimizer.momentum_warmup_steps
-        acting = dict(self.momentum) if warming_up else {"momentum": self.momentum["momentum"]}
+        acting = dict(self.momentum)
+        if step >= self.warm_from:
+            acting = {name: value for name, value in acting.items() if name == "momentum"}
         if self.warmdown is not None and step >= self.warmdown.first_step:
             acting["warmdown"] = self.warmdown.canonical()
         if self.taper is not None and step >= self.taper.first_step:

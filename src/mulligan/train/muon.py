@@ -3,6 +3,7 @@
 What it does     Steps each matrix along the orthogonal factor of its Nesterov momentum, scaled by sqrt(max(1, rows / cols)).
 Why it may help  Every direction of a matrix learns at one rate, not only those with large gradients.
 Touches          train: the update of the matrices inside the blocks.
+Recipe           train.optimizer
 Cost             Five small matrix products a step and matrix; one momentum buffer in float32.
 Source           Jordan et al. 2024 (Muon); parameter-golf starter script.
 """

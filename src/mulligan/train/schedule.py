@@ -11,6 +11,7 @@ from mulligan.core.canonical import Json
 from mulligan.numerics.trigger import AtStep, Moment, Trigger
 from mulligan.train.config import (
     ConstantLr,
+    MuonAdam,
     SecondsBudget,
     TokensBudget,
     TrainConfig,
@@ -91,8 +92,10 @@ class Schedule:
         return Moment(moment.step + 1, self.fraction(moment.step + 1, elapsed_seconds), moment.lr_scale)
 
     def momentum(self, step: int) -> float:
-        """Return Muon's momentum at step number `step`: linear from start to final over the warm-up."""
+        """Return Muon's momentum at step number `step`: linear from start to final over the warm-up; 0 without Muon."""
         optimizer = self.config.optimizer
+        if not isinstance(optimizer, MuonAdam):
+            return 0.0
         if step >= optimizer.momentum_warmup_steps:
             return optimizer.momentum
         share = step / optimizer.momentum_warmup_steps

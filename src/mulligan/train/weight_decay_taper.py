@@ -3,6 +3,7 @@
 What it does     Multiplies `muon_weight_decay` by 1 until `from_fraction` of the budget, then linearly down to `to` at its end.
 Why it may help  Decay keeps weights small while they move fast; late in the run it only pulls them away from where they settle.
 Touches          train: the decoupled decay of Muon's matrices. Adam's decay and the learning rate stay as they are.
+Recipe           train.optimizer.muon_weight_decay_taper
 Cost             None.
 Source           parameter-golf PR 1729.
 Published        About -0.2 mBPB (PR 1729).
@@ -11,7 +12,7 @@ Published        About -0.2 mBPB (PR 1729).
 from dataclasses import dataclass
 
 from mulligan.core.canonical import Json
-from mulligan.train.config import LinearTaper, TrainConfig
+from mulligan.train.config import LinearTaper, MuonAdam, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def resolve_taper(config: TrainConfig) -> Taper | None:
 
     ValueError when no step would be trained with it: a lever that never runs is not an experiment.
     """
-    given, total = config.optimizer.muon_weight_decay_taper, config.num_steps
+    optimizer, total = config.optimizer, config.num_steps
+    given = optimizer.muon_weight_decay_taper if isinstance(optimizer, MuonAdam) else None
     if not isinstance(given, LinearTaper):
         return None
     if total is None:

@@ -13,7 +13,7 @@ from mulligan.numerics.grid import dequantize_rows, rows_of
 from mulligan.numerics.hadamard import unrotate
 
 FLOAT_KINDS = {torch.float16: "fp16", torch.float32: "fp32"}
-ERRORS = ("relative_rms_error", "relative_hessian_error")
+PER_TENSOR = ("relative_rms_error", "relative_hessian_error", "excess_kurtosis")
 """What a record may hold for each tensor."""
 
 
@@ -114,7 +114,7 @@ def _check_codes(codes: torch.Tensor, scale: torch.Tensor, bits: int) -> None:
 class Quantized:
     """Tensors by parameter name; `model` is the canonical ModelConfig; `record` says how they were made.
 
-    `record` may hold {error: {name: float}} for each of ERRORS. An artifact ships no record: unpacked, it is empty.
+    `record` may hold {number: {name: float}} for each of PER_TENSOR. An artifact ships no record: unpacked, it is empty.
     """
 
     tensors: dict[str, QuantizedTensor | torch.Tensor]
@@ -149,7 +149,7 @@ class Quantized:
 
     def _summary(self) -> dict[str, Json]:
         record = dict(self.record)
-        errors = {error: record.pop(error, None) for error in ERRORS}
+        errors = {error: record.pop(error, None) for error in PER_TENSOR}
         tensors: dict[str, Json] = {}
         for name, tensor in self.tensors.items():
             told: dict[str, Json] = {error: of[name] for error, of in errors.items() if isinstance(of, dict) and name in of}
@@ -210,7 +210,7 @@ def _record(summary: dict[str, Any]) -> dict[str, Json]:
     entries = summary["tensors"].items()
     errors: dict[str, Json] = {
         error: {name: entry[error] for name, entry in entries if error in entry}
-        for error in ERRORS
+        for error in PER_TENSOR
         if any(error in entry for _, entry in entries)
     }
     return {**summary["record"], **errors}

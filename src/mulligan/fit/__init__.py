@@ -1,0 +1,1 @@
+"""The budget solver: turns a knob of the recipe until the artifact comes just under the cap."""

@@ -22,16 +22,16 @@ class TrainSplit(FrozenConfig):
     """`num_sequences` stretches of `seq_len` tokens of the train split, evenly spaced over it."""
 
     kind: Literal["train-split"]
-    num_sequences: int = Field(ge=1)
-    seq_len: int = Field(ge=1)
+    num_sequences: int = Field(ge=1, examples=[64])
+    seq_len: int = Field(ge=1, examples=[256])
 
 
 class SelfGenerated(FrozenConfig):
     """`num_sequences` texts of `seq_len` tokens that the network writes itself, drawn at `temperature` from its softmax."""
 
     kind: Literal["self-generated"]
-    num_sequences: int = Field(ge=1)
-    seq_len: int = Field(ge=1)
+    num_sequences: int = Field(ge=1, examples=[64])
+    seq_len: int = Field(ge=1, examples=[256])
     temperature: float = Field(default=0.8, gt=0)
 
 
@@ -39,7 +39,7 @@ class MagnitudePruning(FrozenConfig):
     """In each matrix of `min_elements` or more, the `fraction` of the weights that are smallest is zero before any rounding."""
 
     kind: Literal["magnitude"]
-    fraction: float = Field(gt=0, lt=1)
+    fraction: float = Field(gt=0, lt=1, examples=[0.05])
     min_elements: int = Field(default=65_537, ge=1)
 
 
@@ -47,7 +47,7 @@ class PlusMinusOnePruning(FrozenConfig):
     """After rounding, the `fraction` of all codes of +1 and -1 that stand for the smallest weights is zero."""
 
     kind: Literal["plus-minus-one"]
-    fraction: float = Field(gt=0, le=1)
+    fraction: float = Field(gt=0, le=1, examples=[0.1])
 
 
 class HadamardRotation(FrozenConfig):

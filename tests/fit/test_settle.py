@@ -1,6 +1,7 @@
 """The solver over a real store: it lands under the cap, resumes, ranks on train documents, and keys the plain recipe."""
 
 import json
+import tomllib
 
 import pytest
 
@@ -70,7 +71,8 @@ def test_a_search_reads_train_documents_alone_and_goes_on_where_it_was_killed(pl
     _, corpus = place
     given, store, seen = recipe(38_000), Store(tmp_path), []
     whole = solve(given, store, corpus, seen)
-    scored = [job for jobs in seen for job in jobs if job.call.stage == "evaluate"]
+    scored = [job for jobs in seen for job in jobs if job.call.stage == "evaluate" and job.wanted]
+    assert {job.call.stage for job in seen[0] if job.wanted} <= {"data", "average", "quantize", "pack"}
     assert {job.settings["split"] for job in scored} == {"train"}
     assert len(seen) >= 3
     assert solve(given, store, corpus, again := []).points == whole.points
@@ -120,9 +122,17 @@ def test_a_fit_that_cannot_work_is_refused_when_it_is_read(changes, told):
         recipe(**{"budget_bytes": 40_000, **changes})
 
 
+def test_documents_that_the_train_split_lacks_are_told_before_the_training(place, tmp_path):
+    _, corpus = place
+    with pytest.raises(ValueError, match="train_documents = 1000, and the train split has 40"):
+        solve(recipe(40_000, train_documents=1000), Store(tmp_path), corpus)
+    assert not list(Store(tmp_path).entries())
+
+
 def test_fit_moves_no_key(place):
     _, corpus = place
     given = recipe(40_000)
     plain = lay_road(given.replace(fit=None), 0, corpus=corpus)
     assert [job.call.key for job in plain.jobs] == [job.call.key for job in lay_road(given, 0, corpus=corpus).jobs]
-    assert "fit" not in to_toml(given.replace(fit=None))
+    assert "[fit" not in to_toml(given.replace(fit=None))
+    assert parse_config(Recipe, tomllib.loads(to_toml(given)), "") == given

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Seed, Set, StoreFolder, lever_options
 
 if TYPE_CHECKING:
-    from mulligan.engine.job import Outside
+    from mulligan.engine.job import Job, Outside
     from mulligan.recipe import Recipe
     from mulligan.store.store import Store
 
@@ -42,7 +42,7 @@ def plan(
     if show_bytes:
         return _plan_bytes(recipe_from(recipe, changes or [], data), recipe, Store(store), handed_in(data, weights), json)
     step = next_step(recipe_from(recipe, changes or [], data), seed, Store(store), **handed_in(data, weights))
-    planned = plan_jobs(step.road.jobs if step.road else step.jobs, Store(store))
+    planned = plan_jobs(step.road.jobs if step.road else [job for job in step.jobs if _leads_on(job)], Store(store))
     total = sum(line.seconds or 0.0 for line in planned)
     if json:
         stages = [
@@ -71,6 +71,11 @@ def plan(
     given += [f"--set {shlex.quote(change)}" for change in changes or []]
     out.print(" ".join(["next       mulligan run", recipe, *given]) + lever_options())
     return 0
+
+
+def _leads_on(job: "Job") -> bool:
+    """Say whether a job of an unsettled search is run at its next step; scores of validation stand by until it is settled."""
+    return job.wanted or job.call.stage != "evaluate"
 
 
 def _plan_bytes(recipe: "Recipe", name: str, store: "Store", outside: dict[str, "Outside | None"], as_json: bool) -> int:

@@ -5,7 +5,7 @@ at once. What to run between two steps is for the caller, in this process or ove
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mulligan.core.error import OverBudgetError
@@ -73,8 +73,7 @@ def next_step(
         artifact = roads[value].points["quantized"]
         assert isinstance(artifact, Job)
         if not store.has(artifact.call):
-            upto = [job for job in roads[value].jobs if job.call.stage != "evaluate"]
-            return Step(_points(fit, tried, {}), tuple(upto), None)
+            return Step(_points(fit, tried, {}), _up_to_pack(roads[value], fit), None)
         payload_bytes = store.open(artifact.call).summary()["payload_bytes"]
         tried.append(Tried(value, payload_bytes + fit.code_reserve_bytes))
     scorers = {
@@ -105,6 +104,14 @@ def chosen(step: Step, fit: FitConfig) -> dict[str, Any]:
         "unused_bytes": fit.budget_bytes - found.total_bytes,
         "curve": [vars(point) for point in sorted(step.points, key=lambda point: point.total_bytes)],
     }
+
+
+def _up_to_pack(road: Road, fit: FitConfig) -> tuple[Job, ...]:
+    """Return what a setting's artifact takes; the scores that may follow stand by, so that what they lack is said first."""
+    scores = [job for job in road.jobs if job.call.stage == "evaluate"]
+    others = [job for job in road.jobs if job.call.stage != "evaluate"]
+    later = [replace(job, wanted=False) for job in (*scores, lay_train_score(road, fit.train_documents))]
+    return (*others, *later)
 
 
 def _turned(recipe: Recipe, fit: FitConfig, value: Value) -> Recipe:

@@ -24,6 +24,7 @@ TEXT = {"kind": "train-split", "num_sequences": 1, "seq_len": 4}
 SHAPES = {"w": (4, 5), "v": (5,)}
 INT6 = {"kind": "int", "bits": 6, "scale": {"kind": "row-max"}}
 SIGMAS = {**INT6, "scale": {"kind": "standard-deviations", "k": 12.85}}
+ONES = {"kind": "plus-minus-one", "fraction": 0.1, "match": ["w"]}
 FLOAT, WHOLE, VECTOR = {"w": {"kind": "fp16"}}, {"w": {**INT6, "scale_per": "tensor"}}, {"w": {"kind": "fp16"}, "v": INT6}
 
 
@@ -47,7 +48,8 @@ def formats(given):
             {"w": {**SIGMAS, "scale_per": "tensor"}},
             "row_importance",
         ),
-        ({"prune": {"kind": "plus-minus-one", "fraction": 0.1}}, WHOLE, "plus-minus-one"),
+        ({"prune": ONES}, WHOLE, "'w' matches no matrix .* none"),
+        ({"prune": {**ONES, "match": ["w", "x*"]}}, {"w": INT6}, r"'x\*' matches no matrix .* w\."),
         ({"prune": {"kind": "magnitude", "fraction": 0.1, "min_elements": 21}}, {"w": INT6}, "largest matrix has 20 elements"),
         ({"rotation": {"kind": "hadamard"}}, WHOLE, "rotation"),
         ({"correction": {"kind": "low-rank"}}, FLOAT, "correction"),
@@ -65,7 +67,7 @@ def test_a_step_that_acts_nowhere_is_refused(changes, grid, told):
         ({"kind": "gptq", "calibration": TEXT}, WHOLE),
         ({"kind": "gptq", "calibration": TEXT, "row_importance": 0.2}, {"w": SIGMAS}),
         ({"prune": {"kind": "magnitude", "fraction": 0.1, "min_elements": 20}}, FLOAT),
-        ({"rotation": {"kind": "hadamard"}, "prune": {"kind": "plus-minus-one", "fraction": 0.1}}, {"w": INT6}),
+        ({"rotation": {"kind": "hadamard"}, "prune": ONES}, {"w": INT6}),
         ({"correction": {"kind": "low-rank"}}, WHOLE),
     ],
 )

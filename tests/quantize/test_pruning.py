@@ -63,8 +63,9 @@ def tensor(seed, rows=4, cols=9, scale_type=torch.float16):
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), fraction=st.floats(0.01, 1.0))
 def test_codes_of_one_go_in_the_order_of_their_scale(seed, fraction):
-    tensors = {"a": tensor(seed), "b": tensor(seed + 1, 3, 5), "c": torch.ones(4, dtype=torch.float16)}
-    found = prune_plus_minus_ones(PlusMinusOnePruning(kind="plus-minus-one", fraction=fraction), tensors)
+    tensors = {"a": tensor(seed), "b": tensor(seed + 1, 3, 5), "c": torch.ones(4, dtype=torch.float16), "e": tensor(seed + 2)}
+    config = PlusMinusOnePruning(kind="plus-minus-one", fraction=fraction, match=("a", "[bc]"))
+    found = prune_plus_minus_ones(config, tensors)
     plain = {name: tensors[name].codes.clone() for name in "ab"}
     candidates = [
         (float(tensors[name].scale[r]), i, r, c, name)
@@ -77,12 +78,13 @@ def test_codes_of_one_go_in_the_order_of_their_scale(seed, fraction):
         plain[name][r, c] = 0
     assert all(torch.equal(found[name].codes, plain[name]) for name in "ab")
     assert found["c"] is tensors["c"]
+    assert found["e"] is tensors["e"]
 
 
 def test_what_has_one_scale_for_the_whole_or_is_no_matrix_is_left():
     vector = QuantizedTensor(torch.ones(1, 5, dtype=torch.int8), torch.ones(1, dtype=torch.float16), 4, (5,))
     others = {"whole": tensor(0, scale_type=torch.float32), "vector": vector}
-    config = PlusMinusOnePruning(kind="plus-minus-one", fraction=1.0)
+    config = PlusMinusOnePruning(kind="plus-minus-one", fraction=1.0, match=("*",))
     found = prune_plus_minus_ones(config, {**others, "matrix": tensor(1)})
     assert found["whole"] is others["whole"]
     assert found["vector"] is vector

@@ -1,6 +1,7 @@
 """What a quantizer needs to act on, checked from names and shapes alone: before a training rather than after it."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from mulligan.model.config import ModelConfig
 from mulligan.model.kind import UserFeedForward
@@ -15,7 +16,6 @@ def check_acts(config: Quantizer, formats: Mapping[str, Format], shapes: Mapping
     by_row = [name for name, form in matrices.items() if form.scale_per == "row"]
     steps = {
         'kind = "gptq"': isinstance(config, Gptq) and not matrices,
-        'prune = "plus-minus-one"': isinstance(config.prune, PlusMinusOnePruning) and not by_row,
         "rotation": isinstance(config.rotation, HadamardRotation) and not by_row,
         "correction": isinstance(config.correction, LowRankCorrection) and not matrices,
     }
@@ -25,6 +25,13 @@ def check_acts(config: Quantizer, formats: Mapping[str, Format], shapes: Mapping
                 f"quantize.{step} acts on matrices of integer codes, and the grid has none. Give the family of blocks.*.weight "
                 f"an integer format with a scale per row, or leave {step.split()[0]} out."
             )
+    if isinstance(config.prune, PlusMinusOnePruning):
+        for glob in config.prune.match:
+            if not any(fnmatchcase(name, glob) for name in by_row):
+                raise ValueError(
+                    f"quantize.prune.match: {glob!r} matches no matrix of integer codes with a scale per row. There are: "
+                    f"{', '.join(by_row[:4]) or 'none'}. Correct or remove the glob."
+                )
     by_deviation = any(isinstance(matrices[name].scale, StandardDeviations) for name in by_row)
     if isinstance(config, Gptq) and config.row_importance > 0 and not by_deviation:
         raise ValueError(

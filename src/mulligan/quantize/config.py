@@ -44,10 +44,14 @@ class MagnitudePruning(FrozenConfig):
 
 
 class PlusMinusOnePruning(FrozenConfig):
-    """After rounding, the `fraction` of all codes of +1 and -1 that stand for the smallest weights is zero."""
+    """After rounding, the `fraction` of the codes of +1 and -1 that stand for the smallest weights is zero.
+
+    `match`: globs of the matrices they are taken from; not the embedding's, whose rows count by their direction alone.
+    """
 
     kind: Literal["plus-minus-one"]
     fraction: float = Field(gt=0, le=1, examples=[0.1])
+    match: tuple[str, ...] = Field(default=("blocks.*",), min_length=1)
 
 
 class HadamardRotation(FrozenConfig):

@@ -146,6 +146,8 @@ CHANGES = [
     LeverChange("fp32", "quantize", 'grid.families.0.format={kind = "fp32"}'),
     LeverChange("min_elements", "quantize", "grid.families.0.min_elements=600"),
     LeverChange("lzma", "pack", 'pack.codec={kind = "lzma"}'),
+    LeverChange("extreme", "pack", "pack.codec.extreme=true", given=('pack.codec={kind = "lzma", preset = 9}',)),
+    LeverChange("auto", "pack", 'pack.codec={kind = "auto"}'),
     LeverChange("zstd", "pack", 'pack.codec={kind = "zstd"}'),
     LeverChange("brotli", "pack", 'pack.codec={kind = "brotli"}'),
     LeverChange("context_len", "evaluate", "evaluate.windows.1.context_len=4"),

@@ -5,7 +5,7 @@ import torch
 from hypothesis import strategies as st
 
 from mulligan.numerics.grid import rows_of
-from mulligan.values.quantized import Quantized, QuantizedTensor
+from mulligan.values.quantized import Factor, LowRank, Quantized, QuantizedTensor
 
 NAMES = (
     "tok_emb.weight",
@@ -29,6 +29,24 @@ def int_tensor(shape: tuple[int, ...], bits: int, seed: int) -> QuantizedTensor:
     return QuantizedTensor(torch.from_numpy(codes), torch.from_numpy(scale), bits, shape)
 
 
+def varied_tensor(shape: tuple[int, int], bits: int, seed: int) -> QuantizedTensor:
+    """Return a matrix with some of: one scale for all, a rotation, a correction."""
+    rng = np.random.default_rng(seed)
+    plain = int_tensor(shape, bits, seed)
+    one_scale, rotated, corrected = rng.random(3) < 0.5
+    scale = torch.from_numpy(rng.uniform(1e-4, 10.0, 1).astype(np.float32)) if one_scale else plain.scale
+    rank = int(rng.integers(1, 4))
+    correction = LowRank(factor((shape[0], rank), rng), factor((rank, shape[1]), rng)) if corrected else None
+    return QuantizedTensor(plain.codes, scale, bits, shape, int(rng.integers(2**32)) if rotated else None, correction)
+
+
+def factor(shape: tuple[int, int], rng: np.random.Generator) -> Factor:
+    bits, group_size = int(rng.integers(2, 9)), int(rng.integers(1, 9))
+    codes = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), shape).astype(np.int8)
+    scale = rng.uniform(1e-4, 10.0, -(-codes.size // group_size)).astype(np.float16)
+    return Factor(torch.from_numpy(codes), torch.from_numpy(scale), bits, group_size)
+
+
 def float_tensor(shape: tuple[int, ...], bits: int, seed: int) -> torch.Tensor:
     """Return any bit patterns at all, NaN and infinities among them."""
     raw = np.random.default_rng(seed).integers(0, 256, (*shape, bits // 8)).astype(np.uint8)
@@ -37,6 +55,7 @@ def float_tensor(shape: tuple[int, ...], bits: int, seed: int) -> torch.Tensor:
 
 tensors = st.one_of(
     st.builds(int_tensor, shapes, st.integers(2, 8), seeds),
+    st.builds(varied_tensor, st.tuples(st.integers(1, 6), st.integers(1, 6)), st.integers(2, 8), seeds),
     st.builds(float_tensor, shapes, st.sampled_from((16, 32)), seeds),
 )
 models = st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.integers(), st.text(max_size=4)), max_size=3)
@@ -48,9 +67,24 @@ def same_bits(a: QuantizedTensor | torch.Tensor, b: QuantizedTensor | torch.Tens
     if isinstance(a, QuantizedTensor) or isinstance(b, QuantizedTensor):
         assert isinstance(a, QuantizedTensor)
         assert isinstance(b, QuantizedTensor)
-        kept = (a.bits, a.shape) == (b.bits, b.shape)
-        return kept and torch.equal(a.codes, b.codes) and same_bits(a.scale, b.scale)
+        kept = (a.bits, a.shape, a.rotation_seed) == (b.bits, b.shape, b.rotation_seed)
+        return (
+            kept
+            and torch.equal(a.codes, b.codes)
+            and same_bits(a.scale, b.scale)
+            and same_correction(a.correction, b.correction)
+        )
     return a.dtype == b.dtype and a.shape == b.shape and a.numpy().tobytes() == b.numpy().tobytes()
+
+
+def same_correction(a: LowRank | None, b: LowRank | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    sides = [(a.left, b.left), (a.right, b.right)]
+    return all(
+        (x.bits, x.group_size) == (y.bits, y.group_size) and same_bits(x.codes, y.codes) and same_bits(x.scale, y.scale)
+        for x, y in sides
+    )
 
 
 def assert_same(a: Quantized, b: Quantized) -> None:

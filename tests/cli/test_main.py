@@ -104,7 +104,10 @@ def test_a_study_takes_changes_and_says_them_in_the_next_line(toy, monkeypatch, 
     changed = ["study", "plan", file, "--data", toy[2], "--store", tmp_path, "--set", "train.budget.steps=6"]
     assert as_json(monkeypatch, capsys, *changed)["steps_without_sharing"] == 4 * 6
     assert run(monkeypatch, *changed) == 0
-    assert capsys.readouterr().out.rstrip().endswith(f"study run {file} --data {toy[2]} --set train.budget.steps=6")
+    given = f"--data {toy[2]} --set train.budget.steps=6 --store {tmp_path}"
+    assert capsys.readouterr().out.rstrip().endswith(f"study run {file} {given}")
+    assert run(monkeypatch, "plan", *toy) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"mulligan run {' '.join(toy)}")
 
 
 def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):

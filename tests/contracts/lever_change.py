@@ -165,6 +165,8 @@ CHANGES = [
     LeverChange("gptq", "quantize", GPTQ),
     LeverChange("row_importance", "quantize", "quantize.row_importance=0.5", given=(SIGMAS, GPTQ)),
     LeverChange("lzma", "pack", 'pack.codec={kind = "lzma"}'),
+    LeverChange("extreme", "pack", "pack.codec.extreme=true", given=('pack.codec={kind = "lzma", preset = 9}',)),
+    LeverChange("auto", "pack", 'pack.codec={kind = "auto"}'),
     LeverChange("zstd", "pack", 'pack.codec={kind = "zstd"}'),
     LeverChange("brotli", "pack", 'pack.codec={kind = "brotli"}'),
     LeverChange("context_len", "evaluate", "evaluate.windows.1.context_len=4"),

@@ -166,12 +166,13 @@ def test_every_kind_in_a_union_is_tried_by_a_contract():
     """A kind that no contract switches on would be a lever that nobody has seen act.
 
     Tested elsewhere: `last`, `constant`, `as-trained` and `off` are off, `seconds` gives no equal bits (tests/engine,
-    tests/train), `embedded` is a corpus of its own (tests/data), `untied` needs a learning rate besides (tests/train).
+    tests/train), `embedded` is a corpus of its own (tests/data), `untied` needs a learning rate besides (tests/train);
+    `number` and `choice` turn the knobs of other levers and act on no stage themselves (tests/fit).
     """
     tried = (
         " ".join(change.change for change in CHANGES)
         + json.dumps(recipe_data())
-        + " last constant off as-trained seconds embedded untied"
+        + " last constant off as-trained seconds embedded untied number choice"
     )
     for kind in kinds_of(Recipe):
         assert re.search(rf"\b{kind}\b", tried), kind

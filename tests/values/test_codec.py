@@ -5,19 +5,21 @@ import lzma
 import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulligan.values.codec import CODECS, compress, decompress, shuffle_bytes, unshuffle_bytes
-from mulligan.values.container import CODEC_NAMES
+from mulligan.values.tensor_table import CODEC_NAMES, RANGE_CODER
 from random_quantized import LEVELS, codecs
 
 TEXT = b"the quick brown fox jumps over the lazy dog " * 40
 
 
 def test_the_container_knows_every_codec():
-    assert set(CODEC_NAMES) == set(CODECS) == set(LEVELS)
+    assert set(CODEC_NAMES) == {*CODECS, RANGE_CODER}
+    assert set(CODECS) == set(LEVELS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,6 +82,13 @@ def test_a_bomb_costs_no_more_than_the_declared_size(codec):
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_an_extreme_preset_of_lzma_gives_other_bytes_that_come_back():
+    data = bytes(np.random.default_rng(0).integers(0, 4, 5000).astype(np.uint8))
+    plain, extreme = (compress("lzma", data, level) for level in (6, 6 | lzma.PRESET_EXTREME))
+    assert plain != extreme
+    assert decompress("lzma", extreme, len(data)) == data
 
 
 def test_an_xz_stream_that_asks_for_a_huge_dictionary_is_refused():

@@ -36,6 +36,8 @@ def inspect(
         for name, t in sorted(summary["tensors"].items(), key=lambda item: -item[1]["bytes"])
     ]
     print_table(f"{artifact}: {summary['codec']}", ["tensor", "kind", "bits", "shape", "bytes"], rows, right=(2, 4))
+    groups = [[name, g["codec"], g["layout"], f"{g['bytes']:,}"] for name, g in summary["groups"].items()]
+    print_table("codes by group", ["group", "codec", "layout", "bytes"], groups, right=(3,))
     out.print(f"bytes per tensor: {summary['attribution']}")
     verdict = "fits" if result["fits"] else "DOES NOT FIT"
     out.print(

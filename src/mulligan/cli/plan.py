@@ -69,6 +69,7 @@ def plan(
     given = [f"--{name} {value}" for name, value in (("data", data), ("weights", weights)) if value is not None]
     given += [f"--seed {seed}"] if seed else []
     given += [f"--set {shlex.quote(change)}" for change in changes or []]
+    given += [f"--store {store}"] if store != DEFAULT_STORE else []
     out.print(" ".join(["next       mulligan run", recipe, *given]) + lever_options())
     return 0
 

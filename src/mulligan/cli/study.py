@@ -75,7 +75,8 @@ def plan(
         print_json(result)
     else:
         again = f"{file}" + (f" --scale {scale}" if scale else "") + (f" --data {data}" if data else "")
-        _print_plan(laid, cost, result, again + "".join(f" --set {shlex.quote(change)}" for change in changes or []))
+        again += "".join(f" --set {shlex.quote(change)}" for change in changes or [])
+        _print_plan(laid, cost, result, again + (f" --store {store}" if store != DEFAULT_STORE else ""))
     return 0
 
 

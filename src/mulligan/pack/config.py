@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mulligan.core.config import FrozenConfig
+from mulligan.core.config import FrozenConfig, lever_field
 
-VERSION = 1
+VERSION = 2
 
 
 class Zlib(FrozenConfig):
@@ -21,6 +21,8 @@ class Lzma(FrozenConfig):
 
     kind: Literal["lzma"]
     preset: int = Field(default=6, ge=0, le=9)
+    extreme: bool = lever_field(False, off=False)
+    """Try harder: preset 9 becomes 9e."""
 
 
 class Zstd(FrozenConfig):
@@ -37,7 +39,13 @@ class Brotli(FrozenConfig):
     quality: int = Field(default=11, ge=0, le=11)
 
 
-CodecConfig = Annotated[Zlib | Lzma | Zstd | Brotli, Field(discriminator="kind")]
+class Auto(FrozenConfig):
+    """The smallest of all of them for each group of tensors, and of a range coder that models them (`pack/auto.py`)."""
+
+    kind: Literal["auto"]
+
+
+CodecConfig = Annotated[Zlib | Lzma | Zstd | Brotli | Auto, Field(discriminator="kind")]
 
 
 class PackConfig(FrozenConfig):

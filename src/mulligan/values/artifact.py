@@ -1,24 +1,28 @@
 """The artifact: the packed bytes that are scored and counted, and how many of them each tensor costs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from mulligan.core.canonical import Json, canonical_json
 from mulligan.core.units import format_bytes
 from mulligan.values.container import MAGIC as MAGIC
-from mulligan.values.container import read_container, read_header
-from mulligan.values.quantized import FLOAT_KINDS, Quantized, QuantizedTensor, describe
+from mulligan.values.container_reader import Reading, read_container, read_header
+from mulligan.values.quantized import Quantized, describe
+from mulligan.values.tensor_entry import groups_of
+from mulligan.values.tensor_parts import Key, codes_of, float_parts
+from mulligan.values.tensor_table import RANGE_CODER
 
 MAX_FILE_BYTES = 1 << 30
 ATTRIBUTION = (
-    "each section's compressed bytes are shared among its tensors: codes in proportion to the order-0 entropy of each "
-    "tensor's codes, scales and floats in proportion to their raw bytes; container_bytes (header, table, sha256) is "
-    "the rest"
+    "each stream's stored bytes are shared among its tensors: codes of the range coder by their length in it, other codes in "
+    "proportion to their order-0 entropy, scales and floats in proportion to their number; container_bytes (header, table, "
+    "sha256) is the rest"
 )
 
 
@@ -38,24 +42,41 @@ class Artifact:
 
     def unpack(self) -> Quantized:
         """Return what was packed, bit for bit, with an empty record; ValueError where the contents are malformed."""
-        return read_container(self.payload)
+        return read_container(self.payload).quantized
 
     def summary(self) -> dict[str, Json]:
-        """Return payload_bytes, codec, model, and per tensor kind, bits, shape and its share of the bytes.
+        """Return payload_bytes, codec, model, the streams, and per group and per tensor how it is coded and its share.
 
         The tensors' `bytes` and `container_bytes` sum to payload_bytes; `attribution` says how they were shared.
         """
-        header, quantized = read_header(self.payload), self.unpack()
-        shares = _shared_bytes(quantized, header.stored_bytes)
+        reading = read_container(self.payload)
+        table, shares = reading.table, _shared_bytes(reading)
+        per_tensor = dict.fromkeys(reading.quantized.tensors, 0)
+        for (name, _), _, share in shares:
+            per_tensor[name] += share
         tensors: dict[str, Json] = {
-            name: {**describe(tensor), "bytes": shares[name]} for name, tensor in quantized.tensors.items()
+            name: {**describe(tensor), "bytes": per_tensor[name]} for name, tensor in reading.quantized.tensors.items()
         }
+        code_bytes = {key: share for key, section, share in shares if section == "codes"}
+        groups: dict[str, Json] = {
+            group: {
+                "codec": coding.codec,
+                "layout": "transposed" if coding.transposed else "row-major",
+                "bytes": sum(code_bytes[key] for key in keys),
+            }
+            for (group, keys), coding in zip(groups_of(table.entries).items(), table.groups, strict=True)
+        }
+        streams: list[Json] = [
+            {"section": stream.section, "codec": stream.codec, "bytes": stream.stored_bytes} for stream in table.streams
+        ]
+        codecs = dict.fromkeys([*(stream.codec for stream in table.streams), read_header(self.payload)[0]])
         return {
             "payload_bytes": self.payload_bytes,
-            "container_bytes": self.payload_bytes - sum(shares.values()),
-            "codec": header.codec,
-            "sections": dict(header.stored_bytes),
-            "model": quantized.model,
+            "container_bytes": self.payload_bytes - sum(per_tensor.values()),
+            "codec": " + ".join(codecs),
+            "streams": streams,
+            "groups": groups,
+            "model": table.model,
             "tensors": tensors,
             "attribution": ATTRIBUTION,
         }
@@ -85,26 +106,32 @@ class Artifact:
             raise ValueError(f"{path}: {error}") from None
 
 
-def _shared_bytes(quantized: Quantized, stored_bytes: dict[str, int]) -> dict[str, int]:
-    """Return each tensor's share of the data sections, in whole bytes that sum to the sections'."""
-    shares = dict.fromkeys(quantized.tensors, 0)
-    claims: dict[str, dict[str, float]] = {section: {} for section in stored_bytes}
-    for name, tensor in quantized.tensors.items():
-        if isinstance(tensor, QuantizedTensor):
+def _shared_bytes(reading: Reading) -> list[tuple[Key, str, int]]:
+    """Return (key, section, bytes): each part's share of its stream, in whole bytes that sum to the streams'."""
+    table, tensors = reading.table, reading.quantized.tensors
+    claims: dict[tuple[str, str], dict[Key, float]] = {(stream.section, stream.codec): {} for stream in table.streams}
+    codec_of = {stream.section: stream.codec for stream in table.streams}
+    floats = list(float_parts(table.entries))
+    for part in floats:
+        claims.setdefault((part.section, codec_of.get(part.section, "")), {})[part.key] = math.prod(part.shape)
+    for keys, coding in zip(groups_of(table.entries).values(), table.groups, strict=True):
+        claim = claims.setdefault(("codes", coding.codec), {})
+        for key in keys:
+            codes = codes_of(key, tensors[key[0]])
             # The least claim of all, so that bytes of nothing but constant tensors find an owner too.
-            claims["codes"][name] = entropy_bits(tensor.codes) + 1e-6 * tensor.codes.numel()
-            claims["scale"][name] = tensor.scale.numel()
-        else:
-            claims[FLOAT_KINDS[tensor.dtype]][name] = tensor.numel()
-    for section, claim in claims.items():
-        for name, share in zip(claim, _split(stored_bytes[section], list(claim.values())), strict=True):
-            shares[name] += share
-    return shares
+            bits = reading.bits[key] if coding.codec == RANGE_CODER else entropy_bits(codes)
+            claim[key] = bits + 1e-6 * codes.size
+    stored = {(stream.section, stream.codec): stream.stored_bytes for stream in table.streams}
+    return [
+        (key, section, share)
+        for (section, codec), claim in claims.items()
+        for key, share in zip(claim, _split(stored.get((section, codec), 0), list(claim.values())), strict=True)
+    ]
 
 
-def entropy_bits(codes: torch.Tensor) -> float:
+def entropy_bits(codes: NDArray[np.int8]) -> float:
     """Return the order-0 entropy of int8 codes, in bits for the whole tensor: what a good coder needs, near enough."""
-    counts = np.bincount(codes.numpy().view(np.uint8).ravel(), minlength=256)
+    counts = np.bincount(codes.view(np.uint8).ravel(), minlength=256)
     present = counts[counts > 0]
     return float(-(present * np.log2(present / max(counts.sum(), 1))).sum())
 

@@ -60,7 +60,8 @@ def _decompress_zlib(data: bytes, num_bytes: int) -> bytes:
 
 def _compress_lzma(data: bytes, level: int) -> bytes:
     # A dictionary no longer than the data: the same bytes but for two, at a fraction of the encoder's memory.
-    dictionary_bytes = max(4096, min(1 << LZMA_DICTIONARY_BITS[level], len(data)))
+    preset = level & ~lzma.PRESET_EXTREME
+    dictionary_bytes = max(4096, min(1 << LZMA_DICTIONARY_BITS[preset], len(data)))
     filters = [{"id": lzma.FILTER_LZMA2, "preset": level, "dict_size": dictionary_bytes}]
     return lzma.compress(data, lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=filters)
 

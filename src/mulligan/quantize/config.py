@@ -46,7 +46,7 @@ class MagnitudePruning(FrozenConfig):
 class PlusMinusOnePruning(FrozenConfig):
     """After rounding, the `fraction` of the codes of +1 and -1 that stand for the smallest weights is zero.
 
-    `match`: globs of the matrices they are taken from; not the embedding's, whose rows count by their direction alone.
+    `match`: globs of the matrices they are taken from; as published, those of the blocks.
     """
 
     kind: Literal["plus-minus-one"]

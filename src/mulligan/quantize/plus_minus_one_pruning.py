@@ -10,8 +10,8 @@ Cost             Nothing to train; score for bytes.
 Source           Parameter-golf PR 609, 1019.
 Published        Below 10 % neutral; 28 to 37 %: +4 to +5 mBPB (PR 670).
 
-An embedding is normalised after it is looked up, so that small rows count as much as large ones: 10 % of all ones taken from it
-cost a small network 4 mBPB (docs/log.md).
+Published where the outermost code is a row's maximum, so that few codes are ones. At k = 12.85 standard deviations ones hold
+most of a row, and the rows with the smallest scales lose all of theirs first (docs/log.md).
 """
 
 from collections.abc import Mapping

@@ -104,14 +104,14 @@ def _walk(
         fitting = [profile for profile in (*profiles, *scales) if len(profile) == shape[1]]
         before = 0.0 if isinstance(coder, Encoder) else coder.bits
         if not matrix.num_codes:
-            walked, profile = np.zeros(shape, dtype=np.int64), np.zeros(shape[1], dtype=np.int64)
+            walked, profile = np.zeros(shape, dtype=np.int8), np.zeros(shape[1], dtype=np.int64)
         elif codes is None:
             walked, profile = model.walk(coder, shape, matrix.bits, fitting)
         else:
-            given = (codes[number].T if matrix.walked_by_columns else codes[number]).astype(np.int64)
+            given = codes[number].T if matrix.walked_by_columns else codes[number]
             plan = plan_matrix(model, given, matrix.bits, fitting)
             walked, profile = model.walk(coder, shape, matrix.bits, fitting, given, plan)
         profiles.append(profile)
         lengths.append(0.0 if isinstance(coder, Encoder) else coder.bits - before)
-        found.append(np.ascontiguousarray((walked.T if matrix.walked_by_columns else walked).astype(np.int8)))
+        found.append(np.ascontiguousarray(walked.T if matrix.walked_by_columns else walked))
     return found, lengths

@@ -6,6 +6,7 @@ from mulligan.core.config import parse_config
 from mulligan.engine.job import Outside
 from mulligan.engine.pool import PoolSize
 from mulligan.recipe import Recipe, to_toml
+from mulligan.report.study_page import study_page
 from mulligan.store.stage_call import OutsideInput
 from mulligan.store.store import Store
 from mulligan.study.config import load_study
@@ -69,6 +70,9 @@ def test_every_cell_lands_under_the_cap_by_a_setting_of_its_own(place, tmp_path)
     again = lay(place, store, 38_000)
     assert not any(cell.pending for cell in again.cells)
     assert again.hash == laid.hash
+    page = study_page(result, again, store)
+    assert "Fitted to the budget" in page
+    assert all(f'<td class="n">{cell["fit"][K]}</td>' in page for cell in result["cells"])
     assert [cell.road.recipe.grid for cell in again.cells] != [laid.cells[0].road.recipe.grid] * 4
 
 

@@ -42,5 +42,5 @@ def test_a_bell_is_students_distribution_in_whole_counts(size, phase):
     expected = np.diff(stats.t(31).cdf(edges / sigma * np.sqrt(31 / 32)))
     assert len(counts) == 129
     assert counts.min() >= 1
-    assert counts.sum() == pytest.approx(PRIOR_SYMBOLS << 16, rel=1e-4)
+    assert counts.sum() == pytest.approx(PRIOR_SYMBOLS << 6 + 16, rel=1e-4)
     assert np.abs(counts / counts.sum() - expected / expected.sum()).max() < (0.02 if size < 12 else 0.005)

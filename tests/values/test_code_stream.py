@@ -84,8 +84,13 @@ def test_a_stream_that_goes_on_or_is_cut_within_a_word_is_refused():
 
 
 def test_limits_on_what_a_stream_may_ask_for():
-    check_stream([CodeMatrix((1 << 12, 1 << 12), 8)], 0)
-    for matrices in ([CodeMatrix((1 << 12, 1 + (1 << 12)), 8)], [CodeMatrix((31, 33), 8)], [CodeMatrix((70_000, 70_000), 8)]):
+    check_stream([CodeMatrix((1 << 11, 1 << 11), 8)], 0)
+    for matrices in (
+        [CodeMatrix((1 << 11, 33 + (1 << 11)), 8)],
+        [CodeMatrix((31, 33), 8)],
+        [CodeMatrix((70_000, 70_000), 8)],
+        [CodeMatrix((32, 32), 8)] * 2049,
+    ):
         with pytest.raises(ValueError, match="may hold"):
             check_stream(matrices, 1)
 

@@ -42,6 +42,7 @@ def _packages() -> list[tuple[str, bool, str]]:
         "safetensors",
         "pyarrow",
         "brotli",
+        "constriction",
         "zstandard",
         "pydantic",
         "filelock",

@@ -45,24 +45,17 @@ def evaluate(
     """
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json, show_progress
-    from mulligan.engine.ancestry import corpus_behind
     from mulligan.engine.job import weights_at
-    from mulligan.engine.stage_runner import read_weights
     from mulligan.pack.budget import BUDGET_BYTES
     from mulligan.reading import artifact_bytes, check_budget
     from mulligan.recipe import load_recipe
     from mulligan.store.stage_call import OutsideInput
-    from mulligan.store.store import Store
-    from mulligan.values.corpus import Corpus
 
     budget_bytes = load_recipe(recipe, changes or []).budget_bytes if recipe else BUDGET_BYTES
     config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
     if scores is not None and scores.exists():
         raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
-    if not artifact_or_weights.is_file():
-        raise ValueError(f"{artifact_or_weights}: no such file. Give an artifact.bin or a weights file (.safetensors).")
-    data = data or corpus_behind(artifact_or_weights, Store(store))
-    weights, corpus = read_weights(artifact_or_weights), Corpus.load(data)
+    weights, corpus = _load(artifact_or_weights, data, store)
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
@@ -80,10 +73,22 @@ def evaluate(
     else:
         from mulligan.cli.run import print_readings
 
-        print_readings(f"{artifact_or_weights} on {data}", readings)
+        print_readings(f"{artifact_or_weights} on {corpus.folder}", readings)
     if result["artifact"]:
         check_budget(result["artifact"])
     return 0
+
+
+def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpus"]:
+    """Return the weights in a file, and the corpus in `data` or else the stored one that they were trained on."""
+    from mulligan.engine.ancestry import corpus_behind
+    from mulligan.engine.stage_runner import read_weights
+    from mulligan.store.store import Store
+    from mulligan.values.corpus import Corpus
+
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file. Give an artifact.bin or a weights file (.safetensors).")
+    return read_weights(file), Corpus.load(data or corpus_behind(file, Store(store)))
 
 
 def _score(

@@ -10,6 +10,7 @@ Source           Range coding: Martin 1979. Groups of a role: parameter-golf PR 
 """
 
 import lzma
+import math
 from collections.abc import Mapping
 
 from mulligan.values.code_stream import CodeMatrix, check_stream, code_lengths
@@ -21,10 +22,12 @@ from mulligan.values.tensor_parts import Key
 from mulligan.values.tensor_table import RANGE_CODER, GroupCoding, Table, table_bytes
 
 LEVELS = {"zlib": 9, "lzma": 9 | lzma.PRESET_EXTREME, "zstd": 22, "brotli": 11}
+BYTE_CODINGS = tuple(GroupCoding(codec, transposed) for codec in LEVELS for transposed in (False, True))
 SAMPLE_BYTES = 1 << 18
-"""Of a larger group, the codecs of bytes are tried on so many of its codes."""
-CLEARLY = 0.98
-"""One way is clearly smaller than another at this ratio: trials on samples, or on parts, do not mislead by 2 %."""
+"""Of a larger group, the codecs of bytes are tried on so many of its codes, which may tell up to 2 % too much."""
+SAMPLE_RATIO = 0.98
+WHOLE_RATIO = 0.995
+"""One stream for all groups was at most 0.1 % smaller than one for each: it is tried where the range coder saves little."""
 
 
 def pack_auto(quantized: Quantized) -> bytes:
@@ -41,15 +44,21 @@ def pack_auto(quantized: Quantized) -> bytes:
 def _ways(contents: Contents) -> list[dict[str, GroupCoding]]:
     """Return the codings of the groups that may be smallest: each group's best, and one codec of bytes for all of them."""
     lengths = _range_coder_bytes(contents)
+    trials = {group: _trials(contents, group) for group in contents.groups}
     best, alone_bytes, total_bytes = {}, 0.0, 0.0
-    for group in contents.groups:
-        num_bytes, coding = _best_of_bytes(contents, group, lengths.get(group))
-        alone_bytes += num_bytes
-        total_bytes += min(num_bytes, lengths.get(group, num_bytes))
-        best[group] = GroupCoding(RANGE_CODER) if lengths.get(group, num_bytes) < num_bytes else coding
-    if total_bytes < CLEARLY * alone_bytes:
+    for group, sizes in trials.items():
+        coding = min(sizes, key=lambda choice: sizes[choice])
+        to_beat = lengths.get(group, math.inf)
+        if sizes[coding] * SAMPLE_RATIO < to_beat:
+            sizes[coding] = len(compress(coding.codec, group_bytes(contents, group, coding), LEVELS[coding.codec]))
+        best[group] = GroupCoding(RANGE_CODER) if to_beat < sizes[coding] else coding
+        alone_bytes += sizes[coding]
+        total_bytes += min(sizes[coding], to_beat)
+    if total_bytes < WHOLE_RATIO * alone_bytes:
         return [best]
-    return [best, *(dict.fromkeys(contents.groups, GroupCoding(codec, way)) for codec in LEVELS for way in (False, True))]
+    totals = {coding: sum(sizes[coding] for sizes in trials.values()) for coding in BYTE_CODINGS}
+    near = [coding for coding in BYTE_CODINGS if totals[coding] <= 1.01 * min(totals.values()) + 64]
+    return [best, *(dict.fromkeys(contents.groups, coding) for coding in near)]
 
 
 def _range_coder_bytes(contents: Contents) -> dict[str, float]:
@@ -73,19 +82,14 @@ def _fits(matrices: Mapping[Key, CodeMatrix], num_bytes: int | None) -> bool:
     return True
 
 
-def _best_of_bytes(contents: Contents, group: str, to_beat: float | None) -> tuple[float, GroupCoding]:
-    """Return the smallest size of a group among the codecs of bytes, both layouts; an estimate where it clearly loses."""
-    trials = []
-    for transposed in (False, True):
-        data = group_bytes(contents, group, GroupCoding("", transposed))
+def _trials(contents: Contents, group: str) -> dict[GroupCoding, float]:
+    """Return the size of a group by each codec of bytes and layout: of a large one, what a sample of it tells."""
+    sizes = {}
+    for coding in BYTE_CODINGS:
+        data = group_bytes(contents, group, coding)
         sample = data[:SAMPLE_BYTES]
-        for codec, level in LEVELS.items():
-            size = len(compress(codec, sample, level)) * len(data) / max(len(sample), 1)
-            trials.append((size, GroupCoding(codec, transposed)))
-    size, coding = min(trials, key=lambda trial: trial[0])
-    if len(data) > SAMPLE_BYTES and (to_beat is None or size * CLEARLY < to_beat):
-        size = len(compress(coding.codec, group_bytes(contents, group, coding), LEVELS[coding.codec]))
-    return size, coding
+        sizes[coding] = len(compress(coding.codec, sample, LEVELS[coding.codec])) * len(data) / max(len(sample), 1)
+    return sizes
 
 
 def _coding(contents: Contents, groups: dict[str, GroupCoding], sections: dict[str, str]) -> Coding:

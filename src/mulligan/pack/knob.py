@@ -14,9 +14,9 @@ class Number(FrozenConfig):
     """One number of the recipe between bounds, at the dotted `path`: `k` of a scale rule, a fraction to prune."""
 
     kind: Literal["number"]
-    path: str
-    low: float
-    high: float
+    path: str = Field(examples=["grid.families.1.format.scale.k"])
+    low: float = Field(examples=[4.0])
+    high: float = Field(examples=[40.0])
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -38,15 +38,17 @@ class Number(FrozenConfig):
 class Setting(FrozenConfig):
     """The values that a choice tries at one dotted path."""
 
-    path: str
-    values: tuple[int | float | str, ...] = Field(min_length=1)
+    path: str = Field(examples=["grid.families.1.format.bits"])
+    values: tuple[int | float | str, ...] = Field(min_length=1, examples=[[4, 5, 6]])
 
 
 class Choice(FrozenConfig):
     """Every combination of the values of its settings: bits per family, a codec's level."""
 
     kind: Literal["choice"]
-    settings: tuple[Setting, ...] = Field(min_length=1)
+    settings: tuple[Setting, ...] = Field(
+        min_length=1, examples=[[{"path": "grid.families.1.format.bits", "values": [4, 5, 6]}]]
+    )
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ class Adam(AdamGroups):
     """Adam for everything, the matrices of the blocks too."""
 
     kind: Literal["adam"]
-    matrix_lr: float = Field(gt=0)
+    matrix_lr: float = Field(gt=0, examples=[0.002])
 
 
 class MuonAdam(AdamGroups):

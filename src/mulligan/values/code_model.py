@@ -22,6 +22,8 @@ from mulligan.values.range_coder import Coder, Ints
 MAX_CLASSES_LOG2 = 3
 MAX_SLOPE = 7
 MAX_STRENGTH = 11
+MAX_BLOCK_CODES = 1 << 18
+"""Codes that are held at once in several arrays of 8 bytes, but for one row of any length."""
 SIDE_STEP, SIDE_LIMIT = 16, 8192
 """What one size or class of a row adds to its count, and the sum at which those counts are halved."""
 
@@ -62,9 +64,9 @@ class CodeModel:
         shape: tuple[int, int],
         bits: int,
         profiles: Sequence[Ints],
-        codes: Ints | None = None,
+        codes: NDArray[np.int8] | None = None,
         plan: MatrixPlan | None = None,
-    ) -> tuple[Ints, Ints]:
+    ) -> tuple[NDArray[np.int8], Ints]:
         """Return the codes (rows, cols) and the profile of the columns: their sizes (cols,) in eighths of an octave.
 
         Who writes gives the codes and the plan. ValueError where what is read cannot be codes of `bits` bits.
@@ -74,21 +76,23 @@ class CodeModel:
         start = start_sizes(profiles[plan.source - 1], plan.slope) if plan.source else np.zeros(cols, dtype=np.int64)
         columns = ColumnSizes(1 << plan.classes_log2, start, 1 << plan.strength)
         linear = LinearPrediction(cols) if plan.linear else None
-        found = np.empty(shape, dtype=np.int64) if codes is None else codes
+        found = np.empty(shape, dtype=np.int8) if codes is None else codes
         class_counts = np.ones(1 << plan.classes_log2, dtype=np.int64)
         row = 0
         while row < rows:
             # Few rows at first, so that the second learns from the first; many later, so that there are few steps.
-            stop = min(rows, row + max(1, min(64, row // 8), 512 // cols))
+            stop = min(rows, row + max(1, min(64, row // 8, MAX_BLOCK_CODES // cols), 512 // cols))
             here = slice(row, stop)
-            given = None if codes is None else codes[here]
+            given = None if codes is None else codes[here].astype(np.int64)
             labels = self._labels(coder, class_counts, stop - row, None if given is None else plan.labels, here)
             means, column_sizes = columns.means()[labels], columns.sizes()[labels]
             sizes = self._sizes(coder, labels, given, means, column_sizes, linear)
-            surprise = self._block(coder, bits, means, sizes[:, None] + column_sizes, found[here], given is not None, linear)
-            columns.learn(labels, found[here], surprise, sizes)
+            block, surprise = self._block(coder, bits, means, sizes[:, None] + column_sizes, given, linear)
+            columns.learn(labels, block, surprise, sizes)
             if linear:
-                linear.learn(4 * found[here] - means)
+                linear.learn(4 * block - means)
+            if codes is None:
+                found[here] = block
             row = stop
         return found, columns.sizes()[0]
 
@@ -129,22 +133,20 @@ class CodeModel:
         bits: int,
         means: Ints,
         sizes: Ints,
-        codes: Ints,
-        given: bool,
+        given: Ints | None,
         linear: LinearPrediction | None,
-    ) -> Ints:
-        """Code some whole rows, into `codes` where they are not given; return 4 times them minus what was predicted."""
-        surprise = np.empty_like(codes)
-        news = np.zeros_like(codes)
+    ) -> tuple[Ints, Ints]:
+        """Code some whole rows; return them, and 4 times them minus what was predicted."""
+        codes, surprise, news = np.empty_like(sizes), np.empty_like(sizes), np.zeros_like(sizes)
         limit = 1 << (bits - 1)
-        for columns in linear.chunks if linear else [slice(0, codes.shape[1])]:
+        for columns in linear.chunks if linear else [slice(0, sizes.shape[1])]:
             predicted = means[:, columns]
             if linear:
                 predicted = np.clip(predicted + linear.prediction(news, columns), -4 * limit, 4 * limit)
             whole = predicted >> 2
             contexts = (predicted & 3) * NUM_SIZES + np.clip(sizes[:, columns], 0, NUM_SIZES - 1)
             offset = whole - 2 * limit
-            symbols = codes[:, columns] - offset if given else None
+            symbols = None if given is None else given[:, columns] - offset
             chunk = self._symbols(coder, bits, contexts, symbols) + offset
             if chunk.min() < -limit or chunk.max() >= limit:
                 raise ValueError(f"a code lies outside the range of {bits} bits")
@@ -152,7 +154,7 @@ class CodeModel:
             surprise[:, columns] = 4 * chunk - predicted
             if linear:
                 news[:, columns] = linear.news(surprise[:, columns], columns)
-        return surprise
+        return codes, surprise
 
     def _symbols(self, coder: Coder, bits: int, contexts: Ints, symbols: Ints | None) -> Ints:
         """Code symbols of one shape with their contexts, all of a context together, and learn from them."""

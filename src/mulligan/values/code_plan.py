@@ -17,7 +17,7 @@ NUM_SEEDS = 512
 """Rows that may become the first centre of a class."""
 
 
-def plan_matrix(model: CodeModel, codes: Ints, bits: int, profiles: Sequence[Ints]) -> MatrixPlan:
+def plan_matrix(model: CodeModel, codes: NDArray[np.int8], bits: int, profiles: Sequence[Ints]) -> MatrixPlan:
     """Return a plan for codes (rows, cols), given what the model has learned; with prediction where that is shorter."""
     labels, classes_log2 = _classes(codes)
     plan = _with_source(MatrixPlan(labels, classes_log2), codes[labels == 0], profiles)
@@ -27,13 +27,13 @@ def plan_matrix(model: CodeModel, codes: Ints, bits: int, profiles: Sequence[Int
     return min(plans, key=lambda choice: _bits(model, codes, bits, profiles, choice))
 
 
-def _bits(model: CodeModel, codes: Ints, bits: int, profiles: Sequence[Ints], plan: MatrixPlan) -> float:
+def _bits(model: CodeModel, codes: NDArray[np.int8], bits: int, profiles: Sequence[Ints], plan: MatrixPlan) -> float:
     measure = CodeLength()
     model.copy().walk(measure, codes.shape, bits, profiles, codes, plan)
     return measure.bits
 
 
-def _classes(codes: Ints) -> tuple[Ints, int]:
+def _classes(codes: NDArray[np.int8]) -> tuple[Ints, int]:
     """Return each row's class (k-means) and the classes' number, as a power of two; rows unlike any others are class 0.
 
     Centres are taken greedily where they save most: a row that is predicted with half the error saves a bit per code.
@@ -71,7 +71,7 @@ def _nearest(values: NDArray[np.float64], centres: NDArray[np.float64]) -> Ints:
     return labels
 
 
-def _with_source(plan: MatrixPlan, codes: Ints, profiles: Sequence[Ints]) -> MatrixPlan:
+def _with_source(plan: MatrixPlan, codes: NDArray[np.int8], profiles: Sequence[Ints]) -> MatrixPlan:
     """Return the plan with the profile that foretells the columns of `codes` best, its slope, and how far to trust it."""
     rows, cols = codes.shape
     if rows < 2:

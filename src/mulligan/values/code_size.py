@@ -15,8 +15,8 @@ UNIT_SIZE = 24
 """The size of a standard deviation of 1."""
 FRACTION_BITS = 16
 """A symbol that was seen counts 2^16, so that tables can start from less than one."""
-PRIOR_SYMBOLS = 1024
-"""As how many symbols the bell counts that a table starts from."""
+PRIOR_SYMBOLS = 16
+"""The bell that a table starts from counts as so many symbols for each value that a code may have."""
 POWERS: Ints = np.array([math.isqrt(math.isqrt(math.isqrt(1 << eighths))) for eighths in range(8 * 44)], dtype=np.int64)
 """floor(2^(j/8))."""
 
@@ -46,4 +46,4 @@ def bell_counts(bits: int, size: int, phase: int) -> Ints:
             power = power * power
         total = total + 1.0 / power
     weights = np.floor(total * 2.0**20).astype(np.int64) + 1
-    return weights * (PRIOR_SYMBOLS << FRACTION_BITS) // int(weights.sum()) + 1
+    return weights * (PRIOR_SYMBOLS << (bits + FRACTION_BITS)) // int(weights.sum()) + 1

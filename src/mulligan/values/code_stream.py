@@ -18,8 +18,9 @@ NARROW = 64
 MAX_WALKED_COLUMNS = 1 << 16
 LEAST_MEAN_CODES = 1024
 """Matrices of a stream hold as many codes on average, so that no small file can ask for endless small steps."""
-MAX_CODES, MAX_CODES_PER_BYTE = 1 << 24, 64
-"""A stream of n bytes holds at most 2^24 + 64 n codes."""
+MAX_CODES, MAX_CODES_PER_BYTE = 1 << 22, 16
+"""A stream of n bytes holds at most 2^22 + 16 n codes."""
+MAX_MATRICES = 2048
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ def check_stream(matrices: Sequence[CodeMatrix], num_bytes: int) -> None:
     num_codes = sum(matrix.num_codes for matrix in matrices)
     limit = MAX_CODES + MAX_CODES_PER_BYTE * num_bytes
     widest = max((_walked(matrix)[1] for matrix in matrices), default=0)
-    if num_codes > limit or num_codes < LEAST_MEAN_CODES * len(matrices) or widest > MAX_WALKED_COLUMNS:
+    too_small = num_codes < LEAST_MEAN_CODES * len(matrices) or len(matrices) > MAX_MATRICES
+    if num_codes > limit or too_small or widest > MAX_WALKED_COLUMNS:
         raise ValueError(
-            f"{num_bytes:,} bytes of the range coder may hold {limit:,} codes, in matrices of {LEAST_MEAN_CODES:,} codes on "
-            f"average and {MAX_WALKED_COLUMNS:,} columns at most; {len(matrices):,} matrices of {num_codes:,} codes and up to "
-            f"{widest:,} columns are stated."
+            f"{num_bytes:,} bytes of the range coder may hold {limit:,} codes, in {MAX_MATRICES:,} matrices of "
+            f"{LEAST_MEAN_CODES:,} codes on average, of {MAX_WALKED_COLUMNS:,} columns at most; {len(matrices):,} matrices of "
+            f"{num_codes:,} codes and up to {widest:,} columns are stated."
         )
 
 
@@ -102,14 +104,14 @@ def _walk(
         fitting = [profile for profile in (*profiles, *scales) if len(profile) == shape[1]]
         before = 0.0 if isinstance(coder, Encoder) else coder.bits
         if not matrix.num_codes:
-            walked, profile = np.zeros(shape, dtype=np.int64), np.zeros(shape[1], dtype=np.int64)
+            walked, profile = np.zeros(shape, dtype=np.int8), np.zeros(shape[1], dtype=np.int64)
         elif codes is None:
             walked, profile = model.walk(coder, shape, matrix.bits, fitting)
         else:
-            given = (codes[number].T if matrix.walked_by_columns else codes[number]).astype(np.int64)
+            given = codes[number].T if matrix.walked_by_columns else codes[number]
             plan = plan_matrix(model, given, matrix.bits, fitting)
             walked, profile = model.walk(coder, shape, matrix.bits, fitting, given, plan)
         profiles.append(profile)
         lengths.append(0.0 if isinstance(coder, Encoder) else coder.bits - before)
-        found.append(np.ascontiguousarray((walked.T if matrix.walked_by_columns else walked).astype(np.int8)))
+        found.append(np.ascontiguousarray(walked.T if matrix.walked_by_columns else walked))
     return found, lengths

@@ -19,8 +19,9 @@ NUM_CHUNKS = 16
 """Columns are coded in so many chunks: a chunk is predicted from the chunks before it."""
 SHRINKAGE_ROWS = 512
 FIRST_ROWS = 64
-"""Rows before the first factorization; the next ones come each time there are half as many again."""
+"""Rows before the first factorization; the next ones come each time there are an eighth more."""
 FACTOR_BITS = 12
+PANEL = 32
 NEWS_LIMIT = 1 << 12
 
 
@@ -71,22 +72,37 @@ class LinearPrediction:
         normal = np.clip(scaled, -(1 << 14), 1 << 14).astype(np.float64)
         self._products += normal.T @ normal
         self._num_rows += len(rows)
-        if self._num_rows >= max(FIRST_ROWS, self._factored_rows + self._factored_rows // 4):
+        if self._num_rows >= max(FIRST_ROWS, self._factored_rows + self._factored_rows // 8):
             self._lower = _unit_lower_factor(self._products, self._num_rows)
             self._factored_rows = self._num_rows
 
 
 def _unit_lower_factor(products: NDArray[np.float64], num_rows: int) -> NDArray[np.float64]:
-    """Return L of the shrunk covariance's L D L^T, below its diagonal, in units of 2^-12, whole and within +-8."""
-    rest = products.copy()
-    diagonal = np.arange(len(rest))
-    rest[diagonal, diagonal] = products.diagonal() + products.diagonal() * (SHRINKAGE_ROWS / num_rows) + 1.0
-    for column in range(len(rest)):
-        factor = rest[column + 1 :, column] / rest[column, column]
-        # A product, then a difference: fused into one operation they would round otherwise on another machine.
-        rest[column + 1 :, column + 1 :] -= np.multiply.outer(factor, rest[column + 1 :, column])
-        rest[column + 1 :, column] = np.clip(np.rint(factor * 2.0**FACTOR_BITS), -(1 << 15), 1 << 15)
-    return rest
+    """Return L of the shrunk covariance's L D L^T, below its diagonal, in units of 2^-12, whole and within +-8.
+
+    It is factored as a correlation, in whole units of 2^-24, panel by panel: then the products of panels are exact sums.
+    """
+    size = np.sqrt(products.diagonal() * (1.0 + SHRINKAGE_ROWS / num_rows) + 1.0)
+    rest = np.rint(products / size[:, None] / size * 2.0**24)
+    np.fill_diagonal(rest, 2.0**24)
+    lower = np.zeros_like(rest)
+    for start in range(0, len(rest), PANEL):
+        stop = min(start + PANEL, len(rest))
+        panel = rest[start:, start:stop]
+        for column in range(stop - start):
+            below = panel[column + 1 :, column]
+            factor = _whole(below / max(panel[column, column], 1.0) * 2.0**14, 1 << 18)
+            lower[start + column + 1 :, start + column] = factor
+            # Product, quotient, difference: each rounds by itself, and none is fused with another.
+            panel[column + 1 :, column + 1 :] -= np.rint(
+                np.multiply.outer(factor, below[: stop - start - column - 1]) / 2.0**14
+            )
+        rest[stop:, stop:] -= np.rint(lower[stop:, start:stop] @ panel[stop - start :].T / 2.0**14)
+    return _whole(lower / 2.0 ** (14 - FACTOR_BITS) * size[:, None] / size, 1 << 15)
+
+
+def _whole(values: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
+    return np.clip(np.rint(values), -limit, limit)
 
 
 def _product(news: Ints, factor: NDArray[np.float64]) -> Ints:

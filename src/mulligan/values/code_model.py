@@ -7,6 +7,7 @@ predicted; `LinearPrediction` may add to it. Codes of one expected size share a 
 learns from all matrices in turn. `walk` is the same for who writes, who reads and who measures. Torch-free.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -119,13 +120,23 @@ class CodeModel:
             if linear:
                 surprise = linear.surprise(surprise)
             energy = ((surprise * surprise * POWERS[128 - 2 * column_sizes]) >> 8).sum(axis=1) // given.shape[1]
-            sizes = np.clip(size_of_energy(energy, 12) + UNIT_SIZE, 0, NUM_SIZES - 1)
+            sizes = self._cheapest(energy, labels, given.shape[1])
         for label in np.unique(labels):
             members = np.flatnonzero(labels == label)
             counts = self._row_sizes[label]
             sizes[members] = coder.code(counts, len(members), None if given is None else sizes[members])
             _count(counts, sizes[members])
         return sizes
+
+    def _cheapest(self, energy: Ints, labels: Ints, cols: int) -> Ints:
+        """Return the sizes near that of each row's energy, in units of 2^-12, that make size and codes shortest together."""
+        nearest = size_of_energy(energy, 12) + UNIT_SIZE
+        choices = np.clip(nearest[:, None] + np.arange(-3, 4), 0, NUM_SIZES - 1)
+        # A normal distribution's log2 s + x^2 / (2 s^2 ln 2), and what the size itself takes.
+        code_bits = cols * (choices / 8 + energy[:, None] / 2.0 ** (choices / 4 + 6) / (2 * math.log(2)))
+        bits = code_bits - np.log2(self._row_sizes[labels[:, None], choices])
+        cheapest: Ints = choices[np.arange(len(choices)), bits.argmin(axis=1)]
+        return cheapest
 
     def _block(
         self,

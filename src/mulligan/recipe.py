@@ -103,7 +103,8 @@ class Recipe(FrozenConfig):
             if path not in leaves:
                 near = difflib.get_close_matches(path, [leaf for leaf in leaves if leaf.startswith(TURNABLE)], n=3)
                 raise ValueError(
-                    f"fit.knob turns {path!r}, which this recipe does not set. Nearest: {', '.join(near) or 'none'}"
+                    f"fit.knob turns {path!r}, which this recipe does not set. Nearest: {', '.join(near) or 'none'}. "
+                    'A clip is there to be turned once its family has scale = {kind = "standard-deviations", k = 12.0}'
                 )
         for path, values in self.fit.knob.extremes.items():
             for value in values:

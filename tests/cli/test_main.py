@@ -62,7 +62,8 @@ def test_every_command_has_help(name, capsys):
 
 def test_run_as_json_has_the_promised_shape(toy, monkeypatch, capsys):
     result = as_json(monkeypatch, capsys, "run", *toy)
-    assert {"recipe", "seed", "readings", "average", "artifact", "stages"} <= result.keys()
+    assert {"name", "recipe", "seed", "readings", "average", "artifact", "stages"} <= result.keys()
+    assert (Path(toy[4]) / "runs" / f"{result['name']}.json").is_file()
     assert [(r["point"], r["windows"]) for r in result["readings"]] == [
         (point, windows) for point in ("raw", "averaged", "quantized") for windows in ("flat", "sliding")
     ]
@@ -278,13 +279,25 @@ def test_a_fit_prints_its_curve_and_code_above_the_reserve_is_code_3(toy, monkey
     assert "more than fit.code_reserve_bytes = 2,000" in capsys.readouterr().err
 
 
+def test_a_kind_without_a_card_is_shown_with_its_path_and_settings(monkeypatch, capsys):
+    assert run(monkeypatch, "levers", "clip-search") == 0
+    shown = capsys.readouterr().out
+    assert "grid.families.format.scale = clip-search" in shown
+    assert "percentiles = (0.999" in shown
+
+
+def test_an_error_of_a_whole_recipe_does_not_print_the_recipe(toy, monkeypatch, capsys):
+    knob = '{kind="number", path="grid.families.0.format.scale.k", low=2.0, high=60.0}'
+    assert run(monkeypatch, "run", *toy, "--set", f"fit={{budget_bytes=9000, code_reserve_bytes=90, knob={knob}}}") == 2
+    told = capsys.readouterr().err
+    assert told.startswith("mulligan: fit.knob turns")
+    assert "standard-deviations" in told
+    assert "momentum" not in told
+
+
 def test_pareto_writes_a_page_and_a_table_with_the_runs_own_point(toy, monkeypatch, capsys, tmp_path):
     result = as_json(monkeypatch, capsys, "run", *toy)
-    name = next(path.stem for path in (Path(toy[4]) / "runs").glob("toy-seed0-*.json"))
-    for file in (Path(toy[4]) / "runs").glob("toy-seed0-*.json"):
-        if json.loads(file.read_text())["recipe"]["pack"]["codec"] == {"kind": "zlib", "level": 9}:
-            keys = json.loads(file.read_text())["keys"]
-            name = file.stem if keys == [stage["key"] for stage in result["stages"]] else name
+    name = result["name"]
     page, table = tmp_path / "pareto.html", tmp_path / "pareto.csv"
     arguments = [name, *toy[1:], "--points", "3", "--documents", "3", "--out", page, "--csv", table]
     rows = as_json(monkeypatch, capsys, "pareto", *arguments)

@@ -8,6 +8,7 @@ from cyclopts import App
 from mulligan.cli.setting import AsJson, lever_options
 
 if TYPE_CHECKING:
+    from mulligan.choice import Choice
     from mulligan.lever_card import Card
 
 app = App(name="levers")
@@ -23,9 +24,34 @@ def levers(name: str | None = None, /, *, json: AsJson = False) -> int:
     cards = [*find_cards(), *user_cards()]
     if name is None:
         _list(cards, as_json=json)
+    elif kinds := _kinds_called(name, cards):
+        _show_kinds(kinds, as_json=json)
     else:
         _show(_named(name, cards), as_json=json)
     return 0
+
+
+def _kinds_called(name: str, cards: list["Card"]) -> list["Choice"]:
+    """Return the kinds called so that no card stands for, such as the scale rules of the grid."""
+    from mulligan.choice import choices
+    from mulligan.lever_place import find_places
+    from mulligan.recipe import Recipe
+
+    on_cards = {word for card in cards for place in find_places(card) for word in (*place.values, card.name)}
+    return [choice for choice in choices(Recipe) if choice.value == name and name not in on_cards]
+
+
+def _show_kinds(kinds: list["Choice"], *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from mulligan.cli.terminal import out, print_json
+
+    if as_json:
+        print_json({"choices": [asdict(choice) for choice in kinds]})
+        return
+    for choice in kinds:
+        out.print(f"{choice.path} = {choice.value}  {choice.text}")
+        out.print(f"  Settings         {_settings(choice.settings) or 'none'}")
 
 
 def _list(cards: list["Card"], *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mulligan.cli.report import Csv, Out, check_folders, write
+from mulligan.cli.report import Out, check_folders, write
 from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, Threads
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def pareto(
     device: Device = "auto",
     threads: Threads = None,
     out: Out = Path("pareto.html"),
-    csv: Csv = None,
+    csv: Annotated[
+        Path | None, Parameter(help="Also write a row per point: formats, bytes, scores, whether on the front.")
+    ] = None,
     json: AsJson = False,
 ) -> int:
     """Store the checkpoint of a finished RUN in hundreds of ways, pack and score each, and mark those that no other beats.

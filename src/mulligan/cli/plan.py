@@ -96,7 +96,12 @@ def _plan_bytes(recipe: "Recipe", name: str, store: "Store", outside: dict[str, 
     ]
     print_table(f"{name}: predicted bytes", ["tensors", "number", "format", "elements", "bytes", ""], rows, right=(1, 3, 4))
     total = predicted["payload_bytes"]
-    out.print(f"payload    about {total:,.0f} + code {code:,} (estimate) = {total + code:,.0f} of {recipe.budget_bytes:,}")
+    budget = recipe.fit.budget_bytes if recipe.fit else recipe.budget_bytes
+    out.print(f"payload    about {total:,.0f} + code {code:,} (estimate) = {total + code:,.0f} of {budget:,}")
+    if recipe.fit:
+        out.print(
+            f"fit        as the recipe stands, before its knob is turned; {recipe.fit.code_reserve_bytes:,} reserved for code"
+        )
     out.print(
         "model      rows taken for Gaussian, the coder for one that reaches the entropy of the codes, floats stored whole"
     )
@@ -105,8 +110,6 @@ def _plan_bytes(recipe: "Recipe", name: str, store: "Store", outside: dict[str, 
     )
     if measured:
         sizes = list(measured.values())
-        out.print(
-            f"measured   {min(sizes):,} to {max(sizes):,} in the store at seeds {', '.join(measured)}"
-            + (f", standard deviation {statistics.stdev(sizes):,.0f}" if len(sizes) > 1 else "")
-        )
+        spread = f" to {max(sizes):,}, standard deviation {statistics.stdev(sizes):,.0f}" if len(sizes) > 1 else ""
+        out.print(f"measured   {min(sizes):,}{spread} in the store, seed {', '.join(measured)}")
     return 0

@@ -72,7 +72,7 @@ def run(
             run_all(step.road.jobs)
     finally:
         execution.ranks.end()
-    result = {**read_road(step.road, [done[job.call.key] for job in step.road.jobs], kept, recipe), **found}
+    result = {"name": name, **read_road(step.road, [done[job.call.key] for job in step.road.jobs], kept, recipe), **found}
     if json:
         print_json(result)
     else:
@@ -146,7 +146,7 @@ def _print(result: dict[str, Any]) -> None:
     )
     out.print("seconds    " + ", ".join(f"{s['name']} {s['seconds']:.1f} ({s['status']})" for s in result["stages"]))
     out.print(f"artifact   {artifact['path']}")
-    out.print(f"store      {result['store']}")
+    out.print(f"store      {result['store']}, this run's record {result['name']}")
     out.print(f"next       mulligan inspect {artifact['path']}")
 
 
@@ -173,6 +173,13 @@ def _print_fit(fit: dict[str, Any]) -> None:
         f"fit        {fit['unused_bytes']:,} of {fit['budget_bytes']:,} bytes unused, {fit['code_reserve_bytes']:,} reserved "
         f"for code; ranked on the last {fit['train_documents']} documents of the train split"
     )
+    scored = [point for point in fit["curve"] if point["train_nats_per_token"] is not None]
+    best = min(scored, key=lambda point: point["train_nats_per_token"])
+    if best["values"] != fit["values"]:
+        out.print(
+            f"note       a payload of {best['payload_bytes']:,} bytes scored better on these documents; of a number, only "
+            "settings within 0.1 % of the cap are ranked"
+        )
 
 
 def _average(record: dict[str, Any]) -> str:

@@ -88,7 +88,8 @@ def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
     if needed is not None:
         suchlike = _such_as(".".join(written), there, item["input"], is_list=needed == "a list")
         return f"{path} = {item['input']!r}: {needed} is needed there{suchlike}."
-    return f"{path} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}."
+    given = "" if isinstance(item["input"], Mapping) else f" = {item['input']!r}"  # of a whole table its path says enough
+    return f"{path}{given}: ".removeprefix(": ") + f"{item['msg'].removeprefix('Value error, ')}."
 
 
 def _such_as(path: str, configs: list[type[FrozenConfig]], given: Any, *, is_list: bool = False) -> str:

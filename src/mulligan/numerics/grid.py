@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import assert_never
 
 import torch
 
@@ -20,6 +21,7 @@ from mulligan.numerics.config import (
     LegacyPercentileFloored,
     LegacyRowMaxFloored,
     Percentile,
+    RowMax,
     Scale,
     StandardDeviations,
 )
@@ -155,7 +157,10 @@ def _limit(rows: torch.Tensor, scale: Scale) -> torch.Tensor:
         return scale.k * rows.std(dim=1, correction=1)
     if isinstance(scale, Percentile | LegacyPercentileFloored):
         return _quantile(rows.abs(), scale.p)
-    return rows.abs().amax(dim=1)
+    if isinstance(scale, RowMax | LegacyRowMaxFloored):
+        return rows.abs().amax(dim=1)
+    assert not isinstance(scale, ClipSearch), "a search tries limits of its own"
+    assert_never(scale)
 
 
 def _quantile(values: torch.Tensor, p: float) -> torch.Tensor:

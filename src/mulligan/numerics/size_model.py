@@ -6,6 +6,7 @@ standard deviation matters, which every scale rule but the floored ones fixes wi
 
 import functools
 from collections.abc import Sequence
+from typing import assert_never
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -16,6 +17,8 @@ from mulligan.numerics.config import (
     Fp16Format,
     Fp32Format,
     IntFormat,
+    LegacyPercentileFloored,
+    LegacyRowMaxFloored,
     Percentile,
     RowMax,
     StandardDeviations,
@@ -48,7 +51,9 @@ def step_in_deviations(format: IntFormat, cols: int) -> float | None:
         return expected_largest(cols, scale.p) / c
     if isinstance(scale, ClipSearch):
         return min((expected_largest(cols, p) / c for p in scale.percentiles), key=lambda step: squared_error(step, c))
-    return None
+    if isinstance(scale, LegacyRowMaxFloored | LegacyPercentileFloored):
+        return None
+    assert_never(scale)
 
 
 def tensor_spread_bytes(format: Format, shape: Sequence[int]) -> float:

@@ -1,9 +1,10 @@
 """`python -m bench.recipes`: every full-scale recipe built without memory, every tiny twin trained, packed and scored.
 
-One row per recipe as it ends; a twin that fails ends the run. The store is a new folder, so that nothing is answered from
-an earlier run.
+One row per recipe as it ends; a twin that fails ends the run. The store is a new folder, thrown away at the end, so that nothing
+is answered from an earlier run; `--store DIR` keeps it, for `python -m bench.fit --store DIR`.
 """
 
+import argparse
 import json
 import math
 import subprocess
@@ -19,12 +20,16 @@ TWIN = "-tiny"
 
 def main() -> None:
     """Count, then train; exit code 1 when a twin fails or does not fit its budget."""
+    parser = argparse.ArgumentParser(prog="python -m bench.recipes", description=__doc__)
+    parser.add_argument("--store")
+    kept = parser.parse_args().store
     names = list(shipped_recipes())
     for name in names:
         shapes = parameter_shapes(load_recipe(name).model)
         print(f"{name:<16} {sum(math.prod(shape) for shape in shapes.values()):>12,} parameters")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mulligan-recipes-") as store:
+    with tempfile.TemporaryDirectory(prefix="mulligan-recipes-") as folder:
+        store = kept or folder
         print(f"\n{'twin':<16} {'seconds':>8} {'training':>9} {'bits/byte':>10} {'payload bytes':>14}  reading")
         for name in (name for name in names if name.endswith(TWIN)):
             run_twin(name, store)

@@ -1,6 +1,6 @@
 """`python -m bench.recipes`: every full-scale recipe built without memory, every tiny twin trained, packed and scored.
 
-One row per recipe as it ends; a twin that fails ends the run. The store is a new folder, thrown away at the end, so that nothing
+One row per recipe as it ends; a twin that fails ends the run. The store is a new folder, thrown away at the end: nothing
 is answered from an earlier run; `--store DIR` keeps it, for `python -m bench.fit --store DIR`.
 """
 

@@ -27,7 +27,7 @@ from mulligan.model.config import ModelConfig
 from mulligan.model.kind import AttentionWindow
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
-from mulligan.pack.knob import TURNABLE, FitConfig
+from mulligan.pack.knob import TURNABLE, FitConfig, Number
 from mulligan.quantize.config import QuantizeConfig
 from mulligan.train.config import TrainConfig
 
@@ -105,6 +105,16 @@ class Recipe(FrozenConfig):
                 raise ValueError(
                     f"fit.knob turns {path!r}, which this recipe does not set. Nearest: {', '.join(near) or 'none'}. "
                     'A clip is there to be turned once its family has scale = {kind = "standard-deviations", k = 12.0}'
+                )
+            if isinstance(self.fit.knob, Number) and not isinstance(leaves[path], float):
+                raise ValueError(
+                    f"fit.knob turns {path!r} as a number between bounds, and the recipe has {leaves[path]!r} there, which "
+                    f'counts or names. Give {{kind = "choice", settings = [{{path = "{path}", values = [...]}}]}}'
+                )
+            if path.startswith("grid.") and self.train.fake_quantize.kind != "off":
+                raise ValueError(
+                    f"fit.knob turns {path!r}, and train.fake_quantize trains for that grid: each setting would be trained "
+                    "anew. Turn what comes after it, such as quantize.prune.fraction"
                 )
         for path, values in self.fit.knob.extremes.items():
             for value in values:

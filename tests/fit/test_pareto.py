@@ -60,6 +60,27 @@ def test_points_are_what_a_run_gives_and_are_not_measured_twice(tmp_path):
     assert len(list(store.entries())) == size
 
 
+def test_a_format_that_the_quantizer_refuses_is_no_point_and_a_torn_line_no_error(tmp_path):
+    made = write_corpus(tmp_path / "corpus")
+    corpus, store = Outside(made.folder, OutsideInput("corpus", made.digest)), Store(tmp_path / "store")
+    scale = {"kind": "standard-deviations", "k": 6.0}
+    families = [
+        {"match": ["*.weight"], "format": {"kind": "int", "bits": 6, "scale": scale}},
+        {"match": ["*"], "format": {"kind": "fp16"}},
+    ]
+    text = {"kind": "train-split", "num_sequences": 2, "seq_len": 8}
+    gptq = {"kind": "gptq", "calibration": text, "row_importance": 0.2}
+    recipe = parse_config(Recipe, recipe_data(grid={"families": families}, quantize=gptq), "")
+    road = lay_road(recipe, 0, corpus=corpus)
+    run_jobs(road.jobs, store, Execution())
+    todo = variants(recipe, 6)
+    found = list(measure(todo, road, corpus, store, 3, Execution()))
+    assert 1 < len(found) < len(todo)  # row maxima have nothing to widen
+    (kept,) = (tmp_path / "store" / "pareto").iterdir()
+    kept.write_text(kept.read_text() + '{"key": "a", "payl')
+    assert list(measure(todo, road, corpus, store, 3, Execution())) == found
+
+
 def test_a_grid_without_integers_has_nothing_to_vary():
     families = [{"match": ["*"], "format": {"kind": "fp16"}}]
     with pytest.raises(ValueError, match="no tensor in integers"):

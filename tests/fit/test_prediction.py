@@ -26,8 +26,14 @@ def test_prediction_is_near_what_packing_takes_and_measured_seeds_are_found(tmp_
         run_jobs(lay_road(recipe, seed, corpus=corpus).jobs, store, Execution())
     measured = measured_payloads(recipe, store, {"corpus": corpus})
     assert list(measured) == ["0", "3"]
+    assert measured_payloads(recipe, store, {"corpus": corpus, "weights": corpus}) == {}
     predicted = predict_bytes(recipe)["payload_bytes"]
     assert all(predicted == pytest.approx(size, rel=0.1) for size in measured.values())
+
+
+def test_steps_whose_bytes_are_not_predicted_are_named():
+    assert predict_bytes(load_recipe("tiny"))["uncounted"] == []
+    assert predict_bytes(load_recipe("pr-180"))["uncounted"] == ["prune"]
 
 
 @pytest.mark.parametrize("name", ["tiny", "pr-180", "pr-1716"])

@@ -115,6 +115,8 @@ def test_a_cap_that_nothing_meets_names_the_closest_miss(place):
         ({"knob": {**CHOICE, "settings": [{"path": BITS, "values": [4, 9]}]}}, "less than or equal to 8"),
         ({"code_reserve_bytes": 40_000}, "leaves nothing"),
         ({"budget_bytes": 17_000_000}, "more than budget_bytes"),
+        ({"knob": {**NUMBER, "path": BITS}}, r'counts or names. Give {kind = "choice"'),
+        ({"knob": {**CHOICE, "settings": [{"path": K, "values": [float(k) for k in range(2, 70)]}]}}, "64 at most"),
     ],
 )
 def test_a_fit_that_cannot_work_is_refused_when_it_is_read(changes, told):
@@ -127,6 +129,23 @@ def test_documents_that_the_train_split_lacks_are_told_before_the_training(place
     with pytest.raises(ValueError, match="train_documents = 1000, and the train split has 40"):
         solve(recipe(40_000, train_documents=1000), Store(tmp_path), corpus)
     assert not list(Store(tmp_path).entries())
+
+
+def test_a_clip_range_in_which_bytes_turn_is_refused_before_the_training(place, tmp_path):
+    _, corpus = place
+    with pytest.raises(ValueError, match="a knob has one direction"):
+        solve(recipe(40_000, {**NUMBER, "low": 0.05}), Store(tmp_path), corpus)
+    assert not list(Store(tmp_path).entries())
+
+
+def test_a_grid_that_fake_quantization_trains_for_is_no_knob():
+    data = recipe(40_000).model_dump(mode="json")
+    data["train"]["fake_quantize"] = {"kind": "parameter-swap", "start": {"kind": "lr-scale-below", "value": 0.7}}
+    with pytest.raises(ValueError, match="each setting would be trained anew"):
+        parse_config(Recipe, data, "")
+    data["quantize"]["prune"] = {"kind": "magnitude", "fraction": 0.1, "min_elements": 64}
+    data["fit"]["knob"] = {"kind": "number", "path": "quantize.prune.fraction", "low": 0.01, "high": 0.5}
+    assert parse_config(Recipe, data, "").fit is not None
 
 
 def test_fit_moves_no_key(place):

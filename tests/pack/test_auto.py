@@ -72,3 +72,19 @@ def test_a_codec_that_does_not_give_back_what_it_got_is_found_out(monkeypatch):
     monkeypatch.setattr(auto, "write_container", lambda contents, coding: wrong)
     with pytest.raises(RuntimeError, match="decode to other values"):
         pack_auto(weights())
+
+
+def test_groups_that_the_range_coder_may_hold_together_but_not_alone_take_another_codec(monkeypatch):
+    value, real = weights(), auto._fits
+    assert "range-coder" in {coding["codec"] for coding in Artifact(pack_auto(value)).summary()["groups"].values()}
+    asked = []
+
+    def fits(matrices, num_bytes):
+        asked.append((len(matrices), num_bytes))
+        return real(matrices, num_bytes) and (num_bytes is None or len(matrices) == 4)
+
+    monkeypatch.setattr(auto, "_fits", fits)
+    packed = Artifact(pack_auto(value))
+    assert any(number < 4 and num_bytes is not None for number, num_bytes in asked)
+    assert "range-coder" not in {coding["codec"] for coding in packed.summary()["groups"].values()}
+    assert_same(packed.unpack(), value)

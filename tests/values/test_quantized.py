@@ -95,6 +95,7 @@ def test_one_float32_scale_may_serve_the_whole_tensor():
         ({"shape": (6,), "codes": CODES.reshape(1, 6), "scale": SCALE[:1], "rotation_seed": 1}, "matrices"),
         ({"shape": (3, 2), "codes": CODES.reshape(3, 2), "scale": torch.ones(1), "correction": CORRECTION}, "does not fit"),
         ({"rotation_seed": -1}, "rotation_seed"),
+        ({"shape": (0, 3), "codes": CODES[:0], "scale": SCALE[:0], "rotation_seed": 1}, "of some size"),
     ],
 )
 def test_a_rotation_or_correction_that_does_not_fit_is_refused(changes, told):

@@ -98,6 +98,8 @@ def _plan_bytes(recipe: "Recipe", name: str, store: "Store", outside: dict[str, 
     total = predicted["payload_bytes"]
     budget = recipe.fit.budget_bytes if recipe.fit else recipe.budget_bytes
     out.print(f"payload    about {total:,.0f} + code {code:,} (estimate) = {total + code:,.0f} of {budget:,}")
+    for step in predicted["uncounted"]:
+        out.print(f"not in it  quantize.{step}, whose bytes are not predicted")
     if recipe.fit:
         out.print(
             f"fit        as the recipe stands, before its knob is turned; {recipe.fit.code_reserve_bytes:,} reserved for code"

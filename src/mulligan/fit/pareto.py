@@ -92,17 +92,31 @@ def measure(
     weights = weights_at(store.open(source.call).folder / "weights.safetensors")
     path = store.root / "pareto" / f"{digest([source.call.key, corpus.call.key, num_documents])[:16]}.jsonl"
     path.parent.mkdir(exist_ok=True)
-    known = {line["key"]: line for line in map(json.loads, path.read_text("utf-8").splitlines())} if path.is_file() else {}
+    known = {line["key"]: line for line in _lines(path)}
     for i, variant in enumerate(todo):
         laid = lay_road(variant.recipe, road.seed, corpus=corpus, weights=weights)
         scorer = lay_train_score(laid, num_documents)
         if scorer.call.key not in known:
-            known[scorer.call.key] = _run(laid, scorer, execution)
+            try:
+                known[scorer.call.key] = _run(laid, scorer, execution)
+            except ValueError:
+                if i == 0:
+                    raise
+                continue  # a format that the run's quantizer refuses is no point
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(known[scorer.call.key]) + "\n")
         execution.progress("points", i + 1, len(todo), "")
         line = known[scorer.call.key]
         yield Measured(variant.formats, line["payload_bytes"], line["nats_per_token"], line["bits_per_byte"], i == 0)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file of JSON, but for one that a kill has torn."""
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
 
 
 def _run(road: Road, scorer: Job, execution: Execution) -> dict[str, Any]:

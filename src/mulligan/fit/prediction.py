@@ -14,10 +14,12 @@ from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 
 SEEDS_LOOKED_FOR = 64
+UNCOUNTED = ("prune", "correction")
+"""Steps of quantization that change the bytes and that the prediction knows nothing of."""
 
 
 def predict_bytes(recipe: Recipe) -> dict[str, Any]:
-    """Return roles (tensors whose names differ in numbers alone, of one format), payload_bytes and spread_bytes.
+    """Return roles (tensors whose names differ in numbers alone, of one format), payload_bytes, spread_bytes and uncounted.
 
     `bytes` of a role are an upper bound where its `note` says so.
     """
@@ -37,7 +39,9 @@ def predict_bytes(recipe: Recipe) -> dict[str, Any]:
             line["note"] = "at most: the scale's floor makes it depend on the weights"
     spread = math.hypot(*(tensor_spread_bytes(formats[name], shape) for name, shape in shapes.items()))
     lines = sorted(roles.values(), key=lambda line: -line["bytes"])
-    return {"roles": lines, "payload_bytes": sum(line["bytes"] for line in lines), "spread_bytes": spread}
+    steps = [name for name in UNCOUNTED if getattr(getattr(recipe.quantize, name, None), "kind", "off") != "off"]
+    total = sum(line["bytes"] for line in lines)
+    return {"roles": lines, "payload_bytes": total, "spread_bytes": spread, "uncounted": steps}
 
 
 def format_text(format: Format) -> str:
@@ -49,9 +53,12 @@ def format_text(format: Format) -> str:
 
 
 def measured_payloads(recipe: Recipe, store: Store, outside: dict[str, Outside | None]) -> dict[str, int]:
-    """Return {seed: payload bytes} of the artifacts of this recipe that are stored, at seeds 0 to 63."""
-    found = {}
-    for seed in range(SEEDS_LOOKED_FOR):
+    """Return {seed: payload bytes} of the artifacts of this recipe that are stored, at seeds 0 to 63.
+
+    Weights that are handed in have no seed: nothing is found for them.
+    """
+    found: dict[str, int] = {}
+    for seed in range(0 if outside.get("weights") else SEEDS_LOOKED_FOR):
         artifact = lay_road(recipe.replace(fit=None), seed, **outside).points["quantized"]
         if isinstance(artifact, Job) and store.has(artifact.call):
             found[str(seed)] = int(store.open(artifact.call).summary()["payload_bytes"])

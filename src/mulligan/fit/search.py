@@ -18,11 +18,10 @@ Predict = Callable[[Value], float]
 TOLERANCE = 0.001
 """Share of the cap that may stay unused by a number between bounds."""
 MAX_TRIES = 24
+"""Of a number; of a choice every combination that may fit is tried."""
 AIM = 0.9996
 """Where the search aims, as a share of the cap: inside the tolerance, with room on both sides."""
 DIGITS = 6
-MARGIN = 1.05
-"""A combination that is predicted further above the cap than this is not tried."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,9 @@ class Tried:
 
 def next_value(knob: Number | Choice, cap_bytes: int, tried: Sequence[Tried], predict: Predict) -> Value | None:
     """Return what to try next, None when the search is over. `predict`: bytes of a value, the reserve included."""
-    if len(tried) >= MAX_TRIES:
-        return None
     if isinstance(knob, Choice):
         return _next_combination(knob, cap_bytes, tried, predict)
-    return _next_number(knob, cap_bytes, tried, predict)
+    return _next_number(knob, cap_bytes, tried, predict) if len(tried) < MAX_TRIES else None
 
 
 def best_of(knob: Number | Choice, cap_bytes: int, fitting: Sequence[tuple[Tried, float]]) -> Tried:
@@ -58,12 +55,29 @@ def combinations(knob: Choice) -> list[Value]:
 
 
 def _next_combination(knob: Choice, cap_bytes: int, tried: Sequence[Tried], predict: Predict) -> Value | None:
-    """Return the untried combination of most predicted bytes, what cannot fit left out; at least the smallest is tried."""
-    ranked = sorted(combinations(knob), key=predict, reverse=True)
-    off = np.median([one.total_bytes / predict(one.value) for one in tried]) if tried else 1.0
-    hopeful = [value for value in ranked if predict(value) * off <= MARGIN * cap_bytes] or ranked[-1:]
+    """Return the untried combination whose bytes are predicted nearest to the cap; those that cannot fit are left out.
+
+    One cannot where another took too much that is predicted to take no more, and differs in nothing that the model is blind to.
+    """
+    every = combinations(knob)
+    blind = [i for i in range(len(knob.settings)) if _is_blind(i, every, predict)]
+    over = [one.value for one in tried if one.total_bytes > cap_bytes]
+
+    def hopeless(value: Value) -> bool:
+        return any(predict(one) <= predict(value) and all(one[i] == value[i] for i in blind) for one in over)
+
     known = {one.value for one in tried}
-    return next((value for value in hopeful if value not in known), None)
+    left = [value for value in every if value not in known and not hopeless(value)]
+    off = float(np.median([one.total_bytes / predict(one.value) for one in tried])) if tried else 1.0
+    return min(left, key=lambda value: abs(predict(value) * off - cap_bytes), default=None)
+
+
+def _is_blind(i: int, every: Sequence[Value], predict: Predict) -> bool:
+    """Say whether the model predicts the same bytes whatever setting number `i` says."""
+    alike: dict[Value, set[float]] = {}
+    for value in every:
+        alike.setdefault((*value[:i], *value[i + 1 :]), set()).add(predict(value))
+    return all(len(found) == 1 for found in alike.values())
 
 
 def _next_number(knob: Number, cap_bytes: int, tried: Sequence[Tried], predict: Predict) -> Value | None:
@@ -88,6 +102,17 @@ def _next_number(knob: Number, cap_bytes: int, tried: Sequence[Tried], predict: 
         value = (float(f"{candidate:.{DIGITS}g}"),)
         if value not in known and min(begin, end) <= value[0] <= max(begin, end):
             return value
+    return None
+
+
+def turning_point(knob: Number, predict: Predict) -> float | None:
+    """Return where between its bounds a number is predicted to take most or least bytes; None where they have one direction."""
+    values = np.linspace(knob.low, knob.high, 65)
+    sizes = np.array([predict((float(value),)) for value in values])
+    slack = 0.01 * sizes.max()
+    for at in (int(sizes.argmax()), int(sizes.argmin())):
+        if abs(sizes[at] - sizes[0]) > slack and abs(sizes[at] - sizes[-1]) > slack:
+            return float(values[at])
     return None
 
 

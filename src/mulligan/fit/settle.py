@@ -11,10 +11,10 @@ from typing import Any
 from mulligan.core.error import OverBudgetError
 from mulligan.core.units import format_bytes
 from mulligan.engine.job import Job, Outside
-from mulligan.fit.search import Tried, Value, best_of, next_value
+from mulligan.fit.search import Tried, Value, best_of, next_value, turning_point
 from mulligan.flow import Road, lay_road, lay_train_score
 from mulligan.numerics.config import GridConfig
-from mulligan.pack.knob import FitConfig
+from mulligan.pack.knob import FitConfig, Number
 from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 
@@ -66,6 +66,11 @@ def next_step(
     if fit is None:
         return Step((), (), lay(recipe))
     predict = _predictor(recipe, fit)
+    if isinstance(fit.knob, Number) and (turn := turning_point(fit.knob, predict)) is not None:
+        raise ValueError(
+            f"fit.knob: between {fit.knob.low:g} and {fit.knob.high:g} the bytes are predicted to turn near {turn:.3g}, and "
+            f"a knob has one direction. Give low = {turn:.3g} or more, or high = {turn:.3g} or less."
+        )
     tried: list[Tried] = []
     roads: dict[Value, Road] = {}
     while (value := next_value(fit.knob, fit.budget_bytes, tried, predict)) is not None:
@@ -156,5 +161,5 @@ def _nothing_fits(fit: FitConfig, tried: Sequence[Tried]) -> str:
     return (
         f"No setting of the knob fits: the closest miss, {values}, takes {format_bytes(closest.total_bytes)} with "
         f"{format_bytes(fit.code_reserve_bytes)} reserved for code, {format_bytes(over)} over the budget of "
-        f"{format_bytes(fit.budget_bytes)} ({len(tried)} settings tried). Give the knob more room, or use a smaller model."
+        f"{format_bytes(fit.budget_bytes)} ({len(tried)} tried). Give the knob more room, or use a smaller model."
     )

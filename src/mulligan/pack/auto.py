@@ -43,7 +43,10 @@ def pack_auto(quantized: Quantized) -> bytes:
 
 def _ways(contents: Contents) -> list[dict[str, GroupCoding]]:
     """Return the codings of the groups that may be smallest: each group's best, and one codec of bytes for all of them."""
-    lengths = _range_coder_bytes(contents)
+    return _chosen(contents, _range_coder_bytes(contents))
+
+
+def _chosen(contents: Contents, lengths: Mapping[str, float]) -> list[dict[str, GroupCoding]]:
     trials = {group: _trials(contents, group) for group in contents.groups}
     best, alone_bytes, total_bytes = {}, 0.0, 0.0
     for group, sizes in trials.items():
@@ -54,6 +57,9 @@ def _ways(contents: Contents) -> list[dict[str, GroupCoding]]:
         best[group] = GroupCoding(RANGE_CODER) if to_beat < sizes[coding] else coding
         alone_bytes += sizes[coding]
         total_bytes += min(sizes[coding], to_beat)
+    ranged = {key: m for group in best if best[group].codec == RANGE_CODER for key, m in contents.groups[group].items()}
+    if ranged and not _fits(ranged, int(sum(lengths[group] for group in best if best[group].codec == RANGE_CODER))):
+        return _chosen(contents, {})  # few bytes for so many codes: the groups left to it alone would be refused
     if total_bytes < WHOLE_RATIO * alone_bytes:
         return [best]
     totals = {coding: sum(sizes[coding] for sizes in trials.values()) for coding in BYTE_CODINGS}

@@ -1,5 +1,6 @@
 """Configs of the budget solver, torch-free: which setting it may turn until the artifact fits."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,7 +8,8 @@ from pydantic import Field, model_validator
 from mulligan.core.config import FrozenConfig
 
 TURNABLE = ("grid.", "quantize.", "pack.")
-"""What never retrains."""
+"""What never retrains, but for the grid that fake quantization trains for."""
+MAX_COMBINATIONS = 64
 
 
 class Number(FrozenConfig):
@@ -39,7 +41,7 @@ class Setting(FrozenConfig):
     """The values that a choice tries at one dotted path."""
 
     path: str = Field(examples=["grid.families.1.format.bits"])
-    values: tuple[int | float | str, ...] = Field(min_length=1, examples=[[4, 5, 6]])
+    values: tuple[bool | int | float | str, ...] = Field(min_length=1, examples=[[4, 5, 6]])
 
 
 class Choice(FrozenConfig):
@@ -50,13 +52,22 @@ class Choice(FrozenConfig):
         min_length=1, examples=[[{"path": "grid.families.1.format.bits", "values": [4, 5, 6]}]]
     )
 
+    @model_validator(mode="after")
+    def _few_enough_to_try(self) -> Self:
+        number = math.prod(len(setting.values) for setting in self.settings)
+        if number > MAX_COMBINATIONS:
+            raise ValueError(
+                f"the choice has {number:,} combinations, each of which is packed; give {MAX_COMBINATIONS} at most"
+            )
+        return self
+
     @property
     def paths(self) -> tuple[str, ...]:
         """The settings that it turns."""
         return tuple(setting.path for setting in self.settings)
 
     @property
-    def extremes(self) -> dict[str, tuple[int | float | str, ...]]:
+    def extremes(self) -> dict[str, tuple[bool | int | float | str, ...]]:
         """Values that a recipe must take for it to take them all."""
         return {setting.path: setting.values for setting in self.settings}
 

@@ -83,8 +83,8 @@ class QuantizedTensor:
         if given not in needed:
             raise ValueError(f"codes and scale are {given}; a tensor of shape {self.shape} needs one of {needed}.")
         _check_codes(self.codes, self.scale, self.bits)
-        if len(self.shape) != 2 and (self.rotation_seed is not None or self.correction is not None):
-            raise ValueError(f"A rotation and a correction are for matrices; this tensor has shape {self.shape}.")
+        if (len(self.shape) != 2 or 0 in self.shape) and (self.rotation_seed is not None or self.correction is not None):
+            raise ValueError(f"A rotation and a correction are for matrices of some size; this tensor has shape {self.shape}.")
         if self.rotation_seed is not None and not 0 <= self.rotation_seed < 1 << 32:
             raise ValueError(f"rotation_seed is {self.rotation_seed}; it lies in 0 to {(1 << 32) - 1}.")
         if self.correction is not None:

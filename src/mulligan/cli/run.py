@@ -12,7 +12,9 @@ from mulligan.cli.setting import DEFAULT_STORE, AsJson, Compile, Data, Device, S
 if TYPE_CHECKING:
     from mulligan.core.execution import Execution
     from mulligan.engine.inline import Done
+    from mulligan.engine.job import Job, Outside
     from mulligan.flow import Road
+    from mulligan.recipe import Recipe
     from mulligan.store.store import Store
 
 
@@ -40,13 +42,12 @@ def run(
     """
     from mulligan.cli.road import handed_in, recipe_from
     from mulligan.cli.setting import make_execution, perhaps_launched
-    from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.cli.terminal import print_json
     from mulligan.core.execution import Execution
-    from mulligan.engine.inline import missing_jobs, run_jobs
-    from mulligan.engine.job import Job
-    from mulligan.fit.settle import chosen, next_step, settle
+    from mulligan.engine.inline import missing_jobs
+    from mulligan.fit.settle import next_step
     from mulligan.flow import lay_road
-    from mulligan.reading import check_budget, read_road
+    from mulligan.reading import check_budget
     from mulligan.store.store import Store
 
     asked, outside, kept = recipe_from(recipe, changes or [], data), handed_in(data, weights), Store(store)
@@ -55,24 +56,7 @@ def run(
         execution = make_execution(device, threads, compile, segment_seconds=segment_seconds, together=True)
     if execution.ranks.rank > 0:
         return _follow(lay_road(asked.replace(fit=None), seed, **outside), kept, execution)
-    done: dict[str, Done] = {}
-    try:
-        with show_progress() as progress:
-
-            def run_all(jobs: Sequence[Job]) -> None:
-                for item in run_jobs(jobs, kept, replace(execution, progress=progress)):
-                    if item.status == "ran" or item.job.call.key not in done:
-                        done[item.job.call.key] = item
-
-            step = settle(asked, seed, kept, run_all, **outside)
-            assert step.road is not None
-            found = {"fit": chosen(step, asked.fit)} if asked.fit else {}
-            name, record = step.road.record(recipe)
-            kept.record_run(name, {**record, **found})
-            run_all(step.road.jobs)
-    finally:
-        execution.ranks.end()
-    result = {"name": name, **read_road(step.road, [done[job.call.key] for job in step.road.jobs], kept, recipe), **found}
+    result = _walk(asked, recipe, seed, outside, kept, execution)
     if json:
         print_json(result)
     else:
@@ -80,6 +64,36 @@ def run(
     warn_of_replay(result)
     check_budget(result["artifact"], asked.fit.code_reserve_bytes if asked.fit else None)
     return 0
+
+
+def _walk(
+    asked: "Recipe", name: str, seed: int, outside: "dict[str, Outside | None]", store: "Store", execution: "Execution"
+) -> dict[str, Any]:
+    """Settle the knob if there is one, run what is missing of the road, and return what it measured."""
+    from mulligan.cli.terminal import show_progress
+    from mulligan.engine.inline import run_jobs
+    from mulligan.fit.settle import chosen, settle
+    from mulligan.reading import read_road
+
+    done: dict[str, Done] = {}
+    try:
+        with show_progress() as progress:
+
+            def run_all(jobs: "Sequence[Job]") -> None:
+                for item in run_jobs(jobs, store, replace(execution, progress=progress)):
+                    if item.status == "ran" or item.job.call.key not in done:
+                        done[item.job.call.key] = item
+
+            step = settle(asked, seed, store, run_all, **outside)
+            assert step.road is not None
+            found = {"fit": chosen(step, asked.fit)} if asked.fit else {}
+            recorded, record = step.road.record(name)
+            store.record_run(recorded, {**record, **found})
+            run_all(step.road.jobs)
+    finally:
+        execution.ranks.end()
+    stages = [done[job.call.key] for job in step.road.jobs]
+    return {"name": recorded, **read_road(step.road, stages, store, name), **found}
 
 
 def _follow(road: "Road", store: "Store", execution: "Execution") -> int:

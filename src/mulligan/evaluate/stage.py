@@ -19,7 +19,7 @@ from mulligan.evaluate.sliding import sliding_windows
 from mulligan.evaluate.window import Windows
 from mulligan.model.network import load_network
 from mulligan.values.byte_table import IntArray
-from mulligan.values.corpus import Corpus, Split
+from mulligan.values.corpus import Corpus, Documents, Split
 from mulligan.values.scores import Array, Scores
 from mulligan.values.weights import Weights
 
@@ -41,12 +41,8 @@ def run(
     """
     num_documents = check_corpus(config, num_documents, corpus, split)
     documents, stream = corpus.documents(split), corpus.tokens(split)
-    present = len(documents.starts)
-    chosen = slice(0, num_documents) if split == "validation" else slice(present - num_documents, present)
-    begin = int(documents.starts[chosen.start])
-    starts = documents.starts[chosen] - begin
-    last = stream.num_tokens - begin if chosen.stop == present else int(documents.starts[chosen.stop]) + 1 - begin
-    num_positions = last - 1
+    chosen, begin, last = _span(documents, num_documents, split, stream.num_tokens)
+    starts, num_positions = documents.starts[chosen] - begin, last - begin - 1
     laid = lay_windows(windows, starts, num_positions)
     weights, address = _seen_through(config, weights)
     model = load_network(weights, corpus, execution.device)
@@ -62,7 +58,7 @@ def run(
     ).numpy()
     if not np.isfinite(nats).all():
         raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
-    tokens = stream.read(begin, begin + last)
+    tokens = stream.read(begin, last)
     piece_bytes = corpus.byte_table().bytes_of(tokens[:-1], tokens[1:])
     document = np.searchsorted(starts, np.arange(num_positions), side="right").astype(np.int32) - 1
     table = _per_document(nats, document, piece_bytes, num_documents)
@@ -90,6 +86,14 @@ def run(
             **address,
         },
     )
+
+
+def _span(documents: Documents, num_documents: int, split: Split, num_tokens: int) -> tuple[slice, int, int]:
+    """Return which documents are scored, and the tokens [begin, last) that hold them and the BOS after them."""
+    present = len(documents.starts)
+    chosen = slice(0, num_documents) if split == "validation" else slice(present - num_documents, present)
+    last = num_tokens if chosen.stop == present else int(documents.starts[chosen.stop]) + 1
+    return chosen, int(documents.starts[chosen.start]), last
 
 
 def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corpus, split: Split = "validation") -> int:

@@ -58,12 +58,10 @@ def run(
     ).numpy()
     if not np.isfinite(nats).all():
         raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
-    tokens = stream.read(begin, last)
-    piece_bytes = corpus.byte_table().bytes_of(tokens[:-1], tokens[1:])
+    piece_bytes = corpus.byte_table().bytes_of(stream.read(begin, last - 1), stream.read(begin + 1, last))
     document = np.searchsorted(starts, np.arange(num_positions), side="right").astype(np.int32) - 1
-    table = _per_document(nats, document, piece_bytes, num_documents)
-    if documents.raw_bytes is not None:
-        table["raw_bytes"] = documents.raw_bytes[chosen]
+    raw_bytes = None if documents.raw_bytes is None else documents.raw_bytes[chosen]
+    table = _per_document(nats, document, piece_bytes, num_documents, raw_bytes)
     total_nats, total_bytes = float(table["nats"].sum()), int(table[f"{config.bytes}_bytes"].sum())
     return Scores(
         nats=nats,
@@ -149,11 +147,15 @@ def checked(config: UserWindows, laid: Windows, num_positions: int) -> Windows:
     return laid
 
 
-def _per_document(nats: Array, document: Array, piece_bytes: Array, num_documents: int) -> dict[str, Array]:
+def _per_document(
+    nats: Array, document: Array, piece_bytes: Array, num_documents: int, raw_bytes: Array | None
+) -> dict[str, Array]:
+    known = {} if raw_bytes is None else {"raw_bytes": raw_bytes}
     return {
         "nats": np.bincount(document, nats.astype(np.float64), num_documents),
         "tokens": np.bincount(document, minlength=num_documents).astype(np.int64),
         "piece_bytes": np.bincount(document, piece_bytes, num_documents).astype(np.int64),
+        **known,
     }
 
 

@@ -1,8 +1,8 @@
 """`python -m bench.fit`: the budget solver on ten recipes and seeds; each must land within 0.1 % under its cap.
 
 Every tiny twin at seed 0, but that which trains for its grid, and the demo at others. The knob is the clip, in deviations, of
-the grid's largest family; the cap is drawn between 85 and 105 % of what the artifact takes at k = 8. Trainings are answered from
-the store where it has them.
+the grid's largest family; the cap is drawn between 85 and 105 % of what the artifact takes at k = 8. Trainings are
+answered from the store where it has them.
 """
 
 import argparse

@@ -34,9 +34,10 @@ READING = (
 
 
 def windows_text(reading: Mapping[str, Any]) -> str:
-    """Return a reading's kind of windows, and the attention window where scoring took another than training."""
+    """Return a reading's kind of windows, the attention window where scoring took another than training, and ILLEGAL if it is."""
     window = reading.get("attention_window")
-    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
+    stamp = "" if reading["legal"] else ", ILLEGAL"
+    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "") + stamp
 
 
 def _lever_files(road: Road) -> tuple[Path, ...]:

@@ -18,6 +18,7 @@ COMMANDS = {
     "import-checkpoint": "Read a checkpoint of a challenge script into a weights file.",
     "pareto": "Draw score against bytes for the checkpoint of a finished run, hundreds of points.",
     "report": "Write one self-contained HTML page of a finished run.",
+    "audit": "Test whether the scores of a finished run are legal, rule by rule, on its own artifact.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",
 }
 GROUPS = {

@@ -68,7 +68,15 @@ class DocumentIsolated(Overlapping):
     kind: Literal["document-isolated"]
 
 
-Windows = Annotated[Flat | Sliding | DocumentIsolated, Field(discriminator="kind")]
+class DocumentOverrun(Overlapping):
+    """Document-isolated windows that run past the end of a short document, and count again what they find there."""
+
+    legal: ClassVar[bool] = False
+
+    kind: Literal["document-overrun"]
+
+
+Windows = Annotated[Flat | Sliding | DocumentIsolated | DocumentOverrun, Field(discriminator="kind")]
 
 
 class AsTrained(FrozenConfig):
@@ -78,14 +86,20 @@ class AsTrained(FrozenConfig):
 
 
 class EvaluateConfig(FrozenConfig):
-    """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
+    """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes; "doubled-space"
+    is wrong on purpose.
 
     `attention_window`: another window than the network was trained with, or none.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"]
-    bytes: Literal["piece", "raw"]
+    bytes: Literal["piece", "raw", "doubled-space"] = Field(examples=["doubled-space"])
     attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
         AsTrained(kind="as-trained"), off={"kind": "as-trained"}
     )
+
+    def is_legal(self, windows: Windows) -> bool:
+        """Say whether a reading in `windows` may be claimed: no part of it says `legal = False`, and bytes count once."""
+        parts = [windows, *(getattr(self, name) for name in type(self).model_fields if name != "windows")]
+        return self.bytes != "doubled-space" and all(getattr(part, "legal", True) for part in parts)

@@ -1,20 +1,20 @@
 """Every way to score a passage, as blocks of positions in stream order."""
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from mulligan.core.execution import Execution
 from mulligan.evaluate.block import BLOCK_POSITIONS, Block, Watch
-from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, UserWindows
+from mulligan.evaluate.config import DocumentIsolated, DocumentOverrun, EvaluateConfig, Flat, Sliding, UserWindows
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
+from mulligan.evaluate.document_overrun import document_overrun
 from mulligan.evaluate.flat import flat_windows
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
-from mulligan.evaluate.window import Windows
+from mulligan.evaluate.window import Windows, cut
 from mulligan.model.gpt import GPT
 from mulligan.values.byte_table import IntArray
 
@@ -29,24 +29,18 @@ def evaluate(
     watch: Watch | None = None,
 ) -> Iterator[Block]:
     """Yield the scores of all positions of `passage`, in order. `model` is left as it was."""
-    laid = lay_windows(windows, passage.starts, passage.num_positions)
     scorer = Scorer(model, passage, windows.context_len, config.precision, execution, watch=watch)
+    if isinstance(windows, DocumentOverrun):
+        yield from document_overrun(windows, scorer, what, BLOCK_POSITIONS)
+        return
+    laid = lay_windows(windows, passage.starts, passage.num_positions)
     done = 0
     for part in cut(laid, BLOCK_POSITIONS):
         yield Block(int(part.first[0]), scorer.score(part, what, done, len(laid.start)), part.position_in_window())
         done += len(part.start)
 
 
-def cut(windows: Windows, num_positions: int) -> Iterator[Windows]:
-    """Yield windows that follow one another, as many at a time as count about `num_positions` positions."""
-    ends = np.arange(num_positions, int(windows.stop[-1]), num_positions)
-    edges = [0, *np.unique(np.searchsorted(windows.stop, ends)).tolist(), len(windows.start)]
-    for begin, end in itertools.pairwise(edges):
-        if end > begin:
-            yield windows[begin:end]
-
-
-def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
+def lay_windows(config: Flat | Sliding | DocumentIsolated | UserWindows, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
     if isinstance(config, UserWindows):
         return checked(config, config.lay(starts, num_positions), num_positions)

@@ -34,27 +34,36 @@ class Scorer:
     temperature: float = 1.0
     watch: Watch | None = None
 
-    @torch.no_grad()
     def score(self, windows: Windows, what: str, done: int = 0, total: int | None = None) -> Array:
-        """Return the nats float32 of the positions that `windows` count, which follow one another; NaN: not counted.
+        """Return the nats float32 of the positions that `windows` count, which follow one another; NaN: not counted."""
+        begin, stop = int(windows.first[0]), int(windows.stop[-1])
+        nats = np.zeros(stop - begin, np.float32)
+        for positions, scored in self.each(windows, what, done, total):
+            nats[positions - begin] = scored
+        found: Array = self.execution.ranks.sum(nats)
+        found[windows.times_counted(begin, stop) == 0] = np.nan
+        if self.watch is not None:
+            self.watch.scored(np.arange(begin, stop))
+        return found
+
+    @torch.no_grad()
+    def each(self, windows: Windows, what: str, done: int = 0, total: int | None = None) -> Iterator[tuple[IntArray, Array]]:
+        """Yield positions and their nats float32, batch by batch, of the batches that are this rank's.
 
         Windows of one length go in one batch. Shorter ones are padded on the right, which a causal network cannot see.
         `done` of `total` windows were scored before.
         """
-        begin, total = int(windows.first[0]), total or len(windows.start)
-        nats = torch.full((int(windows.stop[-1]) - begin,), float("nan"))
-        for batch in _batches(windows, self.model.config.vocab_size):
-            start, first, stop = windows.start[batch], windows.first[batch], windows.stop[batch]
-            length, scored_from = int((stop - start).max()), int((first - start).min())
-            position = start[:, None] + np.arange(scored_from, length)
-            counted = (position >= first[:, None]) & (position < stop[:, None])
-            scored = self._run(start, length, scored_from, position, counted)
-            nats[torch.from_numpy(position[counted] - begin)] = scored[torch.from_numpy(counted)]
+        ranks, total = self.execution.ranks, total or len(windows.start)
+        for number, batch in enumerate(_batches(windows, self.model.config.vocab_size)):
+            if number % ranks.world_size == ranks.rank:
+                start, first, stop = windows.start[batch], windows.first[batch], windows.stop[batch]
+                length, scored_from = int((stop - start).max()), int((first - start).min())
+                position = start[:, None] + np.arange(scored_from, length)
+                counted = (position >= first[:, None]) & (position < stop[:, None])
+                nats = self._run(start, length, scored_from, position, counted).numpy()[counted]
+                yield position[counted], nats
             done += len(batch)
             self.execution.progress(what, done, total, "windows")
-        if self.watch is not None:
-            self.watch.scored(np.arange(begin, begin + len(nats)))
-        return nats.numpy()
 
     def _run(self, start: IntArray, length: int, scored_from: int, position: IntArray, counted: Array) -> torch.Tensor:
         """Return the nats (windows, length - scored_from), on the CPU, of equally long windows that begin at `start`."""

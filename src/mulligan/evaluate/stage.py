@@ -15,8 +15,10 @@ from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.config import AsTrained, EvaluateConfig
 from mulligan.evaluate.config import Windows as WindowsConfig
+from mulligan.evaluate.doubled_space import doubled_space
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
+from mulligan.model.gpt import GPT
 from mulligan.model.network import load_network
 from mulligan.values.byte_table import ByteTable
 from mulligan.values.corpus import Corpus, Split
@@ -53,26 +55,34 @@ def run(
         "bytes_kind": config.bytes,
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
-        "legal": True,
+        "legal": config.is_legal(windows),
         **seen_through,
     }
 
-    def blocks(watch: Watch | None) -> Iterator[Block]:
+    def blocks(passage: Passage, watch: Watch | None) -> Iterator[Block]:
         return evaluate(config, windows, model, passage, execution, what, watch)
 
     raw_bytes = None if documents.raw_bytes is None else documents.raw_bytes[chosen]
-    return Scoring(blocks, passage, corpus.byte_table(), raw_bytes, address)
+    tables = {"piece": corpus.byte_table()}
+    if config.bytes == "doubled-space":
+        tables["doubled-space"] = doubled_space(tables["piece"])
+    return Scoring(blocks, passage, tables, raw_bytes, address, model)
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A scoring that is about to happen: it runs as it is saved, or as its scores are asked for."""
+    """A scoring that is about to happen: it runs as it is saved, or as its scores are asked for.
 
-    blocks: Callable[[Watch | None], Iterator[Block]]
+    `blocks` scores any passage; a judge gives it others than `passage`. `tables`: bytes of tokens by how they are counted.
+    `model` is the network that it uses.
+    """
+
+    blocks: Callable[[Passage, Watch | None], Iterator[Block]]
     passage: Passage
-    byte_table: ByteTable
+    tables: dict[str, ByteTable]
     raw_bytes: Array | None
     address: dict[str, Json]
+    model: GPT
 
     def save(self, folder: Path) -> dict[str, Json]:
         """Score, write what `Scores.load` reads as it comes, and return the summary; memory does not grow with the passage."""
@@ -100,9 +110,9 @@ class Scoring:
         sums = {
             "nats": np.zeros(num_documents),
             "tokens": np.zeros(num_documents, np.int64),
-            "piece_bytes": np.zeros(num_documents, np.int64),
+            **{f"{kind}_bytes": np.zeros(num_documents, np.int64) for kind in self.tables},
         }
-        for block in self.blocks(watch):
+        for block in self.blocks(self.passage, watch):
             assert block.begin == done, "blocks follow one another"
             done += len(block.nats)
             if not np.isfinite(block.nats).all():
@@ -111,7 +121,9 @@ class Scoring:
             times = 1 if block.times_counted is None else block.times_counted
             np.add.at(sums["nats"], document, block.nats.astype(np.float64) * times)
             np.add.at(sums["tokens"], document, times)
-            np.add.at(sums["piece_bytes"], document, self._bytes(block.begin, done) * times)
+            tokens = self.passage.read(block.begin, done + 1)
+            for kind, table in self.tables.items():
+                np.add.at(sums[f"{kind}_bytes"], document, table.bytes_of(tokens[:-1], tokens[1:]) * times)
             write(_columns(block, document))
         assert done == num_positions, "every position is scored"
         documents = sums if self.raw_bytes is None else {**sums, "raw_bytes": self.raw_bytes}
@@ -124,11 +136,6 @@ class Scoring:
             "scored_tokens": counted,
             "total_bytes": num_bytes,
         }
-
-    def _bytes(self, start: int, stop: int) -> Array:
-        """Return the bytes that the targets of positions [start, stop) count."""
-        tokens = self.passage.read(start, stop + 1)
-        return self.byte_table.bytes_of(tokens[:-1], tokens[1:])
 
 
 def _columns(block: Block, document: Array) -> dict[str, Array]:

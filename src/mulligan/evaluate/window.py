@@ -4,6 +4,8 @@ Position p reads token p and predicts token p + 1; N positions for N + 1 tokens.
 and counts [first, stop); over all windows every position is counted exactly once.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,14 @@ class Windows:
     def __getitem__(self, chosen: slice) -> "Windows":
         """Return some of the windows."""
         return Windows(self.start[chosen], self.first[chosen], self.stop[chosen])
+
+    def times_counted(self, begin: int, stop: int) -> Array:
+        """Return for each of the positions [begin, stop), int32, how many windows count it."""
+        change = np.zeros(stop - begin + 1, np.int32)
+        np.add.at(change, self.first - begin, 1)
+        np.add.at(change, self.stop - begin, -1)
+        found: Array = np.cumsum(change, dtype=np.int32)[:-1]
+        return found
 
     def position_in_window(self) -> Array:
         """Return for each counted position, int32, how many tokens stand before the one it reads in its window."""
@@ -46,3 +56,12 @@ def cover(offsets: IntArray, lengths: IntArray, context_len: int, stride: int) -
     stop = np.minimum(begin + context_len, lengths[span])
     first = np.where(begin == 0, 0, begin + context_len - stride)
     return Windows(offsets[span] + begin, offsets[span] + first, offsets[span] + stop)
+
+
+def cut(windows: Windows, num_positions: int) -> Iterator[Windows]:
+    """Yield windows that follow one another, as many at a time as count about `num_positions` positions."""
+    ends = np.arange(num_positions, int(windows.stop[-1]), num_positions)
+    edges = [0, *np.unique(np.searchsorted(windows.stop, ends)).tolist(), len(windows.start)]
+    for begin, end in itertools.pairwise(edges):
+        if end > begin:
+            yield windows[begin:end]

@@ -30,13 +30,22 @@ READING = (
     "validation_documents",
     "legal",
     "attention_window",
+    "position_extension",
 )
 
 
 def windows_text(reading: Mapping[str, Any]) -> str:
-    """Return a reading's kind of windows, and the attention window where scoring took another than training."""
-    window = reading.get("attention_window")
-    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
+    """Return a reading's kind of windows, and what else scoring did otherwise than training."""
+    window, extension = reading.get("attention_window"), reading.get("position_extension")
+    said = [str(reading["windows"])]
+    said += [f"attention {window.get('tokens', 'full')}"] if window else []
+    said += [f"positions {_extension_text(extension)}"] if extension else []
+    return ", ".join(said)
+
+
+def _extension_text(extension: Mapping[str, Any]) -> str:
+    lengths = [f" {word} {extension[name]}" for name, word in (("from_len", "from"), ("to_len", "to")) if name in extension]
+    return ("as at first" if extension["kind"] == "off" else extension["kind"]) + "".join(lengths)
 
 
 def _lever_files(road: Road) -> tuple[Path, ...]:

@@ -177,5 +177,7 @@ CHANGES = [
     LeverChange("raw bytes", "evaluate", "evaluate.bytes=raw"),
     LeverChange("scoring precision", "evaluate", "evaluate.precision=bf16"),
     LeverChange("as-trained", "evaluate", 'evaluate.attention_window={kind = "causal", tokens = 2}'),
+    LeverChange("ntk at scoring", "evaluate", 'evaluate.position_extension={kind = "ntk", from_len = 4}'),
+    LeverChange("yarn at scoring", "evaluate", 'evaluate.position_extension={kind = "yarn", from_len = 4, to_len = 8}'),
     LeverChange("validation_documents", "evaluate", "data.validation_documents=4"),
 ]

@@ -25,7 +25,7 @@ def evaluate(
     data: Annotated[
         Path | None, Parameter(help="A prepared corpus. Default: the stored one that the file was trained on.")
     ] = None,
-    recipe: Annotated[str | None, Parameter(help="Take the windows, precision and documents of this recipe.")] = None,
+    recipe: Annotated[str | None, Parameter(help="Take the documents of this recipe, and how it scores.")] = None,
     windows: Annotated[
         Literal["flat", "sliding", "document-isolated"] | None, Parameter(help="Default: the recipe's, else flat.")
     ] = None,
@@ -145,7 +145,7 @@ def _config(
         loaded = load_recipe(recipe, changes)
         if validation_documents is None:
             validation_documents = loaded.data.validation_documents
-        base = {"precision": loaded.evaluate.precision, "bytes": loaded.evaluate.bytes}
+        base = loaded.evaluate.model_dump(mode="json", exclude={"windows"})
         given = [window.model_dump() for window in loaded.evaluate.windows if windows in (None, window.kind)]
         if given:
             chosen = [{**window, **_asked(window["kind"], context_len, stride)} for window in given]

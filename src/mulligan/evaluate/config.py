@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.model.kind import AttentionWindow, Off
+from mulligan.model.kind import AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows
@@ -72,20 +72,26 @@ Windows = Annotated[Flat | Sliding | DocumentIsolated, Field(discriminator="kind
 
 
 class AsTrained(FrozenConfig):
-    """The network's own attention window."""
+    """As the network was trained."""
 
     kind: Literal["as-trained"]
+
+
+AS_TRAINED = AsTrained(kind="as-trained")
 
 
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
 
-    `attention_window`: another window than the network was trained with, or none.
+    `attention_window`, `position_extension`: others than the network was trained with, or none.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"]
     bytes: Literal["piece", "raw"]
     attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
-        AsTrained(kind="as-trained"), off={"kind": "as-trained"}
+        AS_TRAINED, off={"kind": "as-trained"}
+    )
+    position_extension: Annotated[AsTrained | NoExtension | Ntk | Yarn, Field(discriminator="kind")] = lever_field(
+        AS_TRAINED, off={"kind": "as-trained"}
     )

@@ -160,8 +160,18 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
 
 
 def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
-    """Return the weights of a network with the window that scoring asks for, and what its address says of it."""
-    if isinstance(config.attention_window, AsTrained):
-        return weights, {}
-    window = config.attention_window.canonical()
-    return replace(weights, model={**weights.model, "attention_window": window}), {"attention_window": window}
+    """Return the weights of a network with the window and positions that scoring asks for, and what its address says of it."""
+    model, said = dict(weights.model), dict[str, Json]()
+    if not isinstance(config.attention_window, AsTrained):
+        model["attention_window"] = said["attention_window"] = config.attention_window.canonical()
+    if not isinstance(config.position_extension, AsTrained):
+        positions = model["positions"]
+        assert isinstance(positions, dict)
+        if positions["kind"] != "rope":
+            raise ValueError(
+                f"evaluate.position_extension = {config.position_extension.kind!r} stretches rotary positions, and the network "
+                f"has positions {positions['kind']!r}. Leave it out, or score a network of positions 'rope'."
+            )
+        said["position_extension"] = config.position_extension.canonical()
+        model["positions"] = {**positions, "extension": said["position_extension"]}
+    return replace(weights, model=model), said

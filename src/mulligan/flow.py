@@ -15,7 +15,7 @@ from mulligan.data.config import EmbeddedData
 from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
-from mulligan.evaluate.config import EvaluateConfig, Flat
+from mulligan.evaluate.config import EvaluateConfig, FittedTemperature, Flat
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
@@ -60,10 +60,12 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
         recipe.pack,
     )
     points["quantized"] = artifact
+    reads = {point: _read_by_scores(recipe, data, point, source) for point, source in points.items()}
+    fitted = [read for sources in reads.values() for role, read in sources.items() if role == "temperature"]
     scores = [
-        _score(recipe, data, point, source, i) for point, source in points.items() for i in range(len(recipe.evaluate.windows))
+        _score(recipe, point, sources, i) for point, sources in reads.items() for i in range(len(recipe.evaluate.windows))
     ]
-    return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
+    return Road(recipe, seed, (*jobs, quantized, artifact, *(job for job in fitted if isinstance(job, Job)), *scores), points)
 
 
 def _data(recipe: Recipe) -> Job:
@@ -114,38 +116,60 @@ def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Out
     return Job("quantize", call, reads, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
 
 
-def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
+def _read_by_scores(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside) -> dict[str, Job | Outside]:
+    """Return what every score of some weights reads: they, the corpus and, where one is fitted, their temperature."""
+    reads = {"weights": weights, "corpus": data}
+    if not isinstance(recipe.evaluate.temperature, FittedTemperature):
+        return reads
+    context_len = recipe.train.seq_len
+    call = temperature_call(recipe.evaluate, context_len, weights.call, data.call)
+    num_documents = recipe.evaluate.temperature.train_documents
+    settings = {"context_len": context_len, "num_documents": num_documents, "split": "train"}
+    return {**reads, "temperature": Job(f"temperature {point}", call, reads, recipe.evaluate, settings=settings, wanted=False)}
+
+
+def _score(recipe: Recipe, point: str, reads: dict[str, Job | Outside], i: int) -> Job:
     num_documents = recipe.data.validation_documents
-    call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call)
+    call = evaluate_call(recipe.evaluate, i, num_documents, *(source.call for source in reads.values()))
     windows = recipe.evaluate.windows[i]
     settings = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
     alike = sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
     name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}" if alike else "")
-    return Job(name, call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
+    return Job(name, call, reads, recipe.evaluate, settings=settings)
 
 
 def lay_train_score(road: Road, num_documents: int) -> Job:
     """Return the job that scores the packed artifact on the last documents of the train split, in flat windows."""
-    scored = next(job for job in road.jobs if job.call.stage == "evaluate")
+    scored = next(job for job in road.jobs if job.call.stage == "evaluate" and job.settings["point"] == "quantized")
     windows = Flat(kind="flat", context_len=road.recipe.train.seq_len)
     config: dict[str, Json] = {**road.recipe.evaluate.canonical(), "windows": windows.canonical()}
-    artifact, data = road.points["quantized"], scored.sources["corpus"]
-    call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, (artifact.call, data.call))
+    inputs = tuple(source.call for source in scored.sources.values())
+    call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, inputs)
     settings = {"point": "quantized", "windows": windows, "num_documents": num_documents, "split": "train"}
-    sources = {"weights": artifact, "corpus": data}
-    return Job("score train documents", call, sources, road.recipe.evaluate, settings=settings)
+    return Job("score train documents", call, scored.sources, road.recipe.evaluate, settings=settings)
 
 
 def evaluate_call(
     config: EvaluateConfig,
     i: int,
     validation_documents: int | None,
-    weights: StageCall | OutsideInput,
-    corpus: StageCall | OutsideInput,
+    *inputs: StageCall | OutsideInput,
 ) -> StageCall:
-    """Return the call that takes reading number `i` of `config`; the number of documents is part of its address."""
+    """Return the call that takes reading number `i` of `config`; the number of documents is part of its address.
+
+    `inputs`: the weights, the corpus and, where one is fitted, the temperature.
+    """
     data: dict[str, Json] = {**config.canonical(), "windows": config.windows[i].canonical()}
-    return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, (weights, corpus))
+    return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, inputs)
+
+
+def temperature_call(
+    config: EvaluateConfig, context_len: int, weights: StageCall | OutsideInput, corpus: StageCall | OutsideInput
+) -> StageCall:
+    """Return the call that fits a temperature to some weights, in flat windows; how many bytes count does not bear on it."""
+    bears = ("temperature", "precision", "attention_window", "position_extension")
+    data = {name: value for name, value in config.canonical().items() if name in bears}
+    return StageCall("temperature", EVALUATE, {**data, "context_len": context_len}, (weights, corpus))
 
 
 def resolved_average(recipe: Recipe) -> Last | Observed | Blend:

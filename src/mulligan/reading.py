@@ -31,6 +31,7 @@ READING = (
     "legal",
     "attention_window",
     "position_extension",
+    "temperature",
 )
 
 
@@ -40,6 +41,7 @@ def windows_text(reading: Mapping[str, Any]) -> str:
     said = [str(reading["windows"])]
     said += [f"attention {window.get('tokens', 'full')}"] if window else []
     said += [f"positions {_extension_text(extension)}"] if extension else []
+    said += [f"temperature {temperature['value']:g}"] if (temperature := reading.get("temperature")) else []
     return ", ".join(said)
 
 

@@ -179,5 +179,7 @@ CHANGES = [
     LeverChange("as-trained", "evaluate", 'evaluate.attention_window={kind = "causal", tokens = 2}'),
     LeverChange("ntk at scoring", "evaluate", 'evaluate.position_extension={kind = "ntk", from_len = 4}'),
     LeverChange("yarn at scoring", "evaluate", 'evaluate.position_extension={kind = "yarn", from_len = 4, to_len = 8}'),
+    LeverChange("fixed", "evaluate", 'evaluate.temperature={kind = "fixed", value = 0.9}'),
+    LeverChange("fitted", "evaluate", 'evaluate.temperature={kind = "fitted", train_documents = 4}'),
     LeverChange("validation_documents", "evaluate", "data.validation_documents=4"),
 ]

@@ -11,7 +11,7 @@ from mulligan.cli.setting import DEFAULT_STORE, AsJson, Device, Set, StoreFolder
 if TYPE_CHECKING:
     from mulligan.core.execution import Execution
     from mulligan.evaluate.config import EvaluateConfig
-    from mulligan.store.stage_call import OutsideInput
+    from mulligan.store.stage_call import OutsideInput, StageCall
     from mulligan.values.corpus import Corpus
     from mulligan.values.weights import Weights
 
@@ -59,7 +59,8 @@ def evaluate(
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
-        readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores)
+        temperature = _fit(config, recipe, changes or [], weights, corpus, inputs, execution)
+        readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores, temperature)
     result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
@@ -91,6 +92,28 @@ def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpu
     return read_weights(file), Corpus.load(data or corpus_behind(file, Store(store)))
 
 
+def _fit(
+    config: "EvaluateConfig",
+    recipe: str | None,
+    changes: list[str],
+    weights: "Weights",
+    corpus: "Corpus",
+    inputs: tuple["OutsideInput", "OutsideInput"],
+    execution: "Execution",
+) -> tuple["StageCall", float] | None:
+    """Return the call that fits a temperature, and what it gives, where the recipe asks for one."""
+    from mulligan.evaluate import temperature
+    from mulligan.evaluate.config import FittedTemperature
+    from mulligan.flow import temperature_call
+    from mulligan.recipe import load_recipe
+
+    if recipe is None or not isinstance(config.temperature, FittedTemperature):
+        return None
+    context_len = load_recipe(recipe, changes).train.seq_len
+    fitted = temperature.fit(config, context_len, weights, corpus, execution)
+    return temperature_call(config, context_len, *inputs), fitted.value
+
+
 def _score(
     config: "EvaluateConfig",
     validation_documents: int | None,
@@ -99,23 +122,28 @@ def _score(
     inputs: tuple["OutsideInput", "OutsideInput"],
     execution: "Execution",
     folder: Path | None,
+    temperature: tuple["StageCall", float] | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the readings and the stages; each reading's scores go to a folder of their own below `folder`."""
     from mulligan.evaluate import stage
     from mulligan.flow import evaluate_call
 
+    call, value = temperature or (None, None)
+    calls = (*inputs, call) if call else inputs
+
     readings: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
     for i, window in enumerate(config.windows):
         began = time.monotonic()
-        scoring = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
+        what = f"{window.kind} windows"
+        scoring = stage.run(config, window, validation_documents, weights, corpus, execution, what, temperature=value)
         if folder is None:
             summary = scoring.summary()
         else:
             (folder / f"{i}-{window.kind}").mkdir(parents=True)
             summary = scoring.save(folder / f"{i}-{window.kind}")
         readings.append({"point": _point(weights.record), **summary})
-        key = evaluate_call(config, i, validation_documents, *inputs).key
+        key = evaluate_call(config, i, validation_documents, *calls).key
         stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
     return readings, stages
 

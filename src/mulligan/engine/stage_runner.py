@@ -99,8 +99,20 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
     weights = _weights(job.sources["weights"], store)
     windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
     assert isinstance(job.config, EvaluateConfig)
-    scoring = stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split)
-    return scoring.save
+    fitted = job.sources.get("temperature")
+    temperature = store.open(fitted.call).summary()["value"] if isinstance(fitted, Job) else None
+    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split, temperature).save
+
+
+def _make_temperature(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.evaluate import temperature
+    from mulligan.evaluate.config import EvaluateConfig
+    from mulligan.values.corpus import Corpus
+
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store))
+    assert isinstance(job.config, EvaluateConfig)
+    weights = _weights(job.sources["weights"], store)
+    return temperature.fit(job.config, job.settings["context_len"], weights, corpus, execution).save
 
 
 def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -139,6 +151,7 @@ _MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], object]]] 
     "average": _make_average,
     "quantize": _make_quantized,
     "pack": _make_artifact,
+    "temperature": _make_temperature,
     "evaluate": _make_scores,
     "script": _make_log,
 }

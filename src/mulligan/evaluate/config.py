@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.model.kind import AttentionWindow, NoExtension, Ntk, Off, Yarn
+from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows
@@ -80,10 +80,29 @@ class AsTrained(FrozenConfig):
 AS_TRAINED = AsTrained(kind="as-trained")
 
 
+class FixedTemperature(FrozenConfig):
+    """Logits are divided by `value`."""
+
+    kind: Literal["fixed"]
+    value: float = Field(gt=0, examples=[0.95])
+
+
+class FittedTemperature(FrozenConfig):
+    """The best of `candidates` on the last `train_documents` documents of the train split, for each weights that are scored.
+
+    Fitted before scoring, by a job of its own, in flat windows of train.seq_len; its seconds belong to training.
+    """
+
+    kind: Literal["fitted"]
+    candidates: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.9, 0.95, 1.0, 1.05, 1.1), min_length=2)
+    train_documents: int = Field(default=32, ge=1)
+
+
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
 
-    `attention_window`, `position_extension`: others than the network was trained with, or none.
+    `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by
+    which its logits are divided.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
@@ -94,4 +113,7 @@ class EvaluateConfig(FrozenConfig):
     )
     position_extension: Annotated[AsTrained | NoExtension | Ntk | Yarn, Field(discriminator="kind")] = lever_field(
         AS_TRAINED, off={"kind": "as-trained"}
+    )
+    temperature: Annotated[Off | FixedTemperature | FittedTemperature, Field(discriminator="kind")] = lever_field(
+        OFF, off={"kind": "off"}
     )

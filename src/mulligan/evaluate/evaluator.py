@@ -7,7 +7,14 @@ import numpy as np
 
 from mulligan.core.execution import Execution
 from mulligan.evaluate.block import BLOCK_POSITIONS, Block, Watch
-from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, UserWindows
+from mulligan.evaluate.config import (
+    DocumentIsolated,
+    EvaluateConfig,
+    FittedTemperature,
+    FixedTemperature,
+    Flat,
+    UserWindows,
+)
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
@@ -30,7 +37,10 @@ def evaluate(
 ) -> Iterator[Block]:
     """Yield the scores of all positions of `passage`, in order. `model` is left as it was."""
     laid = lay_windows(windows, passage.starts, passage.num_positions)
-    scorer = Scorer(model, passage, windows.context_len, config.precision, execution, watch=watch)
+    temperature = config.temperature
+    assert not isinstance(temperature, FittedTemperature), "a fitted temperature is put in before scoring"
+    divisor = temperature.value if isinstance(temperature, FixedTemperature) else 1.0
+    scorer = Scorer(model, passage, windows.context_len, config.precision, execution, divisor, watch)
     done = 0
     for part in cut(laid, BLOCK_POSITIONS):
         yield Block(int(part.first[0]), scorer.score(part, what, done, len(laid.start)), part.position_in_window())

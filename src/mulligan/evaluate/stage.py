@@ -13,10 +13,11 @@ from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
-from mulligan.evaluate.config import AsTrained, EvaluateConfig
+from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
+from mulligan.model.kind import Off
 from mulligan.model.network import load_network
 from mulligan.values.byte_table import ByteTable
 from mulligan.values.corpus import Corpus, Split
@@ -33,17 +34,20 @@ def run(
     execution: Execution,
     what: str = "evaluate",
     split: Split = "validation",
+    temperature: float | None = None,
 ) -> "Scoring":
     """Return the scoring of the first `num_documents` validation documents (None: all), or of the last ones of the train split.
 
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
-    to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
+    to the document of the token before it. `temperature`: the fitted one, where the config asks for one. ValueError when the
+    corpus and the network have different vocabularies.
     """
     num_documents = check_corpus(config, num_documents, corpus, split)
     documents = corpus.documents(split)
     chosen = chosen_documents(num_documents, split, len(documents.starts))
     passage = Passage.of_stream(corpus.tokens(split), documents, chosen)
-    weights, seen_through = _seen_through(config, weights)
+    weights, address_of_network = seen_through(config, weights)
+    config, address_of_temperature = _at_temperature(config, temperature)
     model = load_network(weights, corpus, execution.device)
     address: dict[str, Json] = {
         "windows": windows.kind,
@@ -54,7 +58,8 @@ def run(
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
         "legal": True,
-        **seen_through,
+        **address_of_network,
+        **address_of_temperature,
     }
 
     def blocks(watch: Watch | None) -> Iterator[Block]:
@@ -159,7 +164,7 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
     return num_documents or present
 
 
-def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
+def seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
     """Return the weights of a network with the window and positions that scoring asks for, and what its address says of it."""
     model, said = dict(weights.model), dict[str, Json]()
     if not isinstance(config.attention_window, AsTrained):
@@ -175,3 +180,15 @@ def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, di
         said["position_extension"] = config.position_extension.canonical()
         model["positions"] = {**positions, "extension": said["position_extension"]}
     return replace(weights, model=model), said
+
+
+def _at_temperature(config: EvaluateConfig, fitted: float | None) -> tuple[EvaluateConfig, dict[str, Json]]:
+    """Return the config with a fitted temperature put in, and what a score's address says of it."""
+    asked = config.temperature
+    if isinstance(asked, Off):
+        return config, {}
+    if isinstance(asked, FittedTemperature):
+        assert fitted is not None, "fitted before scoring"
+        config = config.replace(temperature=FixedTemperature(kind="fixed", value=fitted))
+        return config, {"temperature": {**asked.canonical(), "value": fitted}}
+    return config, {"temperature": asked.canonical()}

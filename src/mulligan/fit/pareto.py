@@ -121,12 +121,12 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _run(road: Road, scorer: Job, execution: Execution) -> dict[str, Any]:
     """Quantize, pack and score in a store that is thrown away: hundreds of artifacts would fill a disk."""
-    jobs = [*(job for job in road.jobs if job.call.stage in ("quantize", "pack")), scorer]
+    jobs = [*(job for job in road.jobs if job.call.stage in ("quantize", "pack", "temperature")), scorer]
     with tempfile.TemporaryDirectory(prefix="mulligan-pareto-") as folder:
         store = Store(Path(folder))
         run_jobs(jobs, store, Execution(execution.device, execution.compile))
         scores = store.open(scorer.call).summary()
-        payload_bytes = store.open(jobs[-2].call).summary()["payload_bytes"]
+        payload_bytes = store.open(next(job for job in jobs if job.call.stage == "pack").call).summary()["payload_bytes"]
     return {
         "key": scorer.call.key,
         "payload_bytes": payload_bytes,

@@ -5,6 +5,7 @@ Each line is a stage call whose key is known before anything runs. Torch-free: `
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mulligan.average.config import VERSION as AVERAGE
 from mulligan.average.config import Blend, Ema, Last, Lawa, LegacyBf16Swa, Observed, SnapshotsFrom, Swa, TightSwa
@@ -16,6 +17,7 @@ from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
 from mulligan.evaluate.config import EvaluateConfig, FittedTemperature, Flat
+from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
@@ -61,11 +63,14 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     )
     points["quantized"] = artifact
     reads = {point: _read_by_scores(recipe, data, point, source) for point, source in points.items()}
-    fitted = [read for sources in reads.values() for role, read in sources.items() if role == "temperature"]
-    scores = [
-        _score(recipe, point, sources, i) for point, sources in reads.items() for i in range(len(recipe.evaluate.windows))
-    ]
-    return Road(recipe, seed, (*jobs, quantized, artifact, *(job for job in fitted if isinstance(job, Job)), *scores), points)
+    num_windows = len(recipe.evaluate.windows)
+    plain = recipe.replace(evaluate=recipe.evaluate.unadapted)
+    scores = [_score(plain, point, sources, i) for point, sources in reads.items() for i in range(num_windows)]
+    if plain != recipe:
+        scores.append(_score(recipe, "adapted", reads["quantized"], num_windows - 1))
+    fits = [source for sources in reads.values() for role, source in sources.items() if role == "temperature"]
+    scores = [*(job for job in fits if isinstance(job, Job)), *scores]
+    return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
 
 
 def _data(recipe: Recipe) -> Job:
@@ -130,36 +135,43 @@ def _read_by_scores(recipe: Recipe, data: Job | Outside, point: str, weights: Jo
 
 def _score(recipe: Recipe, point: str, reads: dict[str, Job | Outside], i: int) -> Job:
     num_documents = recipe.data.validation_documents
-    call = evaluate_call(recipe.evaluate, i, num_documents, *(source.call for source in reads.values()))
+    inputs = tuple(source.call for source in reads.values())
+    call = evaluate_call(recipe.evaluate, i, num_documents, inputs, recipe.grid)
     windows = recipe.evaluate.windows[i]
-    settings = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
-    alike = sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
+    settings: dict[str, Any] = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
+    if point == "adapted":
+        settings |= {"grid": recipe.grid, "model": recipe.model}
+    alike = point != "adapted" and sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
     name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}" if alike else "")
     return Job(name, call, reads, recipe.evaluate, settings=settings)
 
 
 def lay_train_score(road: Road, num_documents: int) -> Job:
     """Return the job that scores the packed artifact on the last documents of the train split, in flat windows."""
-    scored = next(job for job in road.jobs if job.call.stage == "evaluate" and job.settings["point"] == "quantized")
+    scored = next(job for job in road.jobs if job.settings.get("point") == "quantized")
     windows = Flat(kind="flat", context_len=road.recipe.train.seq_len)
-    config: dict[str, Json] = {**road.recipe.evaluate.canonical(), "windows": windows.canonical()}
+    evaluate = road.recipe.evaluate.unadapted
+    config: dict[str, Json] = {**evaluate.canonical(), "windows": windows.canonical()}
     inputs = tuple(source.call for source in scored.sources.values())
     call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, inputs)
     settings = {"point": "quantized", "windows": windows, "num_documents": num_documents, "split": "train"}
-    return Job("score train documents", call, scored.sources, road.recipe.evaluate, settings=settings)
+    return Job("score train documents", call, scored.sources, evaluate, settings=settings)
 
 
 def evaluate_call(
     config: EvaluateConfig,
     i: int,
     validation_documents: int | None,
-    *inputs: StageCall | OutsideInput,
+    inputs: tuple[StageCall | OutsideInput, ...],
+    grid: GridConfig | None,
 ) -> StageCall:
     """Return the call that takes reading number `i` of `config`; the number of documents is part of its address.
 
-    `inputs`: the weights, the corpus and, where one is fitted, the temperature.
+    `inputs`: the weights, the corpus, a fitted temperature where there is one. `grid`: by which adaptation rounds, where it does.
     """
     data: dict[str, Json] = {**config.canonical(), "windows": config.windows[i].canonical()}
+    if getattr(config.adaptation, "fake_quantize", "off") == "grid" and grid is not None:
+        data["grid"] = grid.canonical()
     return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, inputs)
 
 

@@ -32,6 +32,7 @@ READING = (
     "attention_window",
     "position_extension",
     "temperature",
+    "adaptation",
 )
 
 
@@ -42,6 +43,7 @@ def windows_text(reading: Mapping[str, Any]) -> str:
     said += [f"attention {window.get('tokens', 'full')}"] if window else []
     said += [f"positions {_extension_text(extension)}"] if extension else []
     said += [f"temperature {temperature['value']:g}"] if (temperature := reading.get("temperature")) else []
+    said += [str(adaptation["kind"])] if (adaptation := reading.get("adaptation")) else []
     return ", ".join(said)
 
 

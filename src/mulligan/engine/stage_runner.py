@@ -99,9 +99,10 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
     weights = _weights(job.sources["weights"], store)
     windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
     assert isinstance(job.config, EvaluateConfig)
-    fitted = job.sources.get("temperature")
+    fitted, grid = job.sources.get("temperature"), job.settings.get("grid")
     temperature = store.open(fitted.call).summary()["value"] if isinstance(fitted, Job) else None
-    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split, temperature).save
+    told = (job.name, split, grid, temperature)
+    return stage.run(job.config, windows, num_documents, weights, corpus, execution, *told).save
 
 
 def _make_temperature(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
+from mulligan.evaluate.adaptation_config import Adaptation
 from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ class FittedTemperature(FrozenConfig):
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
 
-    `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by
-    which its logits are divided.
+    `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by which its
+    logits are divided. `adaptation` is of the artifact's weights, and is one reading more, in the last of the windows.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
@@ -117,3 +118,14 @@ class EvaluateConfig(FrozenConfig):
     temperature: Annotated[Off | FixedTemperature | FittedTemperature, Field(discriminator="kind")] = lever_field(
         OFF, off={"kind": "off"}
     )
+    adaptation: Adaptation = lever_field(OFF, off={"kind": "off"})
+
+    @property
+    def legal(self) -> bool:
+        """Whether a score taken so may be called one: no part of it breaks a rule on purpose."""
+        return all(getattr(part, "legal", True) for part in (*self.windows, self.adaptation))
+
+    @property
+    def unadapted(self) -> "EvaluateConfig":
+        """The same readings with weights that stay as they are."""
+        return self.replace(adaptation=OFF)

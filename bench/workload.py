@@ -9,7 +9,8 @@ import torch
 from bench.straightforward import PlainGPT, PlainOptimizer, plain_sliding
 from mulligan.core.execution import Execution
 from mulligan.evaluate.config import Sliding
-from mulligan.evaluate.scorer import score_windows
+from mulligan.evaluate.passage import Passage
+from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
 from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
@@ -130,10 +131,11 @@ def sliding(workload: Workload, side: str) -> Callable[[], int]:
     if side == "ours":
         config = Sliding(kind="sliding", context_len=context_len, stride=stride)
         windows = sliding_windows(config, workload.scored_tokens)
-        model = GPT(workload.model, 0).eval()
+        passage = Passage(text, np.array([0]), workload.scored_tokens)
+        scorer = Scorer(GPT(workload.model, 0).eval(), passage, context_len, "fp32", Execution())
 
         def ours() -> int:
-            score_windows(model, text, windows, workload.scored_tokens, workload.seq_len, "fp32", Execution(), "bench")
+            scorer.score(windows, "bench")
             return workload.scored_tokens
 
         return ours

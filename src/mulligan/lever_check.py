@@ -24,7 +24,7 @@ from mulligan.data.tokenizer import ByteTokenizer
 from mulligan.engine.inline import run_jobs
 from mulligan.engine.job import Outside
 from mulligan.evaluate.config import UserWindows
-from mulligan.evaluate.stage import checked
+from mulligan.evaluate.evaluator import checked
 from mulligan.flow import Road, lay_road
 from mulligan.lever_card import read_card
 from mulligan.lever_file import load_lever_file, raised_at

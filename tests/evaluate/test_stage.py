@@ -14,7 +14,8 @@ from mulligan.core.execution import Execution
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare, write_documents
 from mulligan.data.tokenizer import ByteTokenizer
-from mulligan.evaluate import scorer
+from mulligan.evaluate import evaluator, scorer
+from mulligan.evaluate.block import Watch
 from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, Sliding
 from mulligan.evaluate.stage import run
 from mulligan.values.corpus import HEADER_BYTES, Corpus
@@ -53,9 +54,9 @@ def test_a_base_that_depends_on_the_length_is_that_of_the_context_in_every_windo
     model = network(model_dim=32, positions=rope)
     weights = Weights(model.state_dict(), model.config.canonical(), {})
     config = EvaluateConfig(windows=(windows,), precision="fp32", bytes="piece")
-    together = run(config, windows, None, weights, corpus, Execution()).nats
+    together = run(config, windows, None, weights, corpus, Execution()).scores().nats
     monkeypatch.setattr(scorer, "BATCH_TOKENS", 1)
-    alone = run(config, windows, None, weights, corpus, Execution()).nats
+    alone = run(config, windows, None, weights, corpus, Execution()).scores().nats
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
 
 
@@ -66,7 +67,7 @@ def weights_of(model) -> Weights:
 def score(corpus, windows, documents=None, weights=None, execution=None, **config) -> Scores:
     data = {"windows": [windows.canonical()], "precision": "fp32", "bytes": "piece", **config}
     evaluate = parse_config(EvaluateConfig, data, "evaluate")
-    return run(evaluate, windows, documents, weights or weights_of(network()), corpus, execution or Execution())
+    return run(evaluate, windows, documents, weights or weights_of(network()), corpus, execution or Execution()).scores()
 
 
 def naive(model, tokens, windows) -> np.ndarray:
@@ -223,6 +224,40 @@ def test_scoring_changes_no_weight_and_gives_equal_bits_again(corpus, windows):
     assert all(torch.equal(tensor, kept[name]) for name, tensor in weights.tensors.items())
     assert first.nats.tobytes() == second.nats.tobytes()
     assert first.summary == second.summary
+
+
+@KINDS
+def test_a_passage_scored_in_many_blocks_is_the_passage_scored_in_one(corpus, windows, monkeypatch, tmp_path):
+    expected = score(corpus, windows, bytes="raw")
+    monkeypatch.setattr(evaluator, "BLOCK_POSITIONS", 7)
+    data = {"windows": [windows.canonical()], "precision": "fp32", "bytes": "raw"}
+    scoring = run(parse_config(EvaluateConfig, data, ""), windows, None, weights_of(network()), corpus, Execution())
+    assert len(list(scoring.blocks(None))) > 5
+    summary = scoring.save(tmp_path)
+    found = Scores.load(tmp_path)
+    assert_close(found.nats, expected.nats)
+    for name in ("document", "position_in_window"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    for name, column in expected.documents.items():
+        np.testing.assert_allclose(found.documents[name], column, rtol=1e-5)
+    assert summary == found.summary == scoring.summary()
+    assert summary["bits_per_byte"] == pytest.approx(expected.summary["bits_per_byte"], rel=1e-6)
+
+
+@KINDS
+def test_a_watch_sees_the_distributions_that_gave_the_scores(corpus, windows):
+    wanted = frozenset({0, 5, 41, 90})
+    watch = Watch(wanted)
+    data = {"windows": [windows.canonical()], "precision": "fp32", "bytes": "piece"}
+    scoring = run(parse_config(EvaluateConfig, data, ""), windows, None, weights_of(network()), corpus, Execution())
+    found = scoring.scores(watch)
+    tokens = corpus.tokens("validation").read(0, corpus.tokens("validation").num_tokens)
+    assert watch.rows.keys() == wanted
+    for position, row in watch.rows.items():
+        assert np.exp(row).sum() == pytest.approx(1.0, abs=1e-9)
+        assert -row[tokens[position + 1]] == pytest.approx(found.nats[position], abs=1e-5)
+    assert np.concatenate([event.positions for event in watch.events]).tolist() == list(range(len(found.nats)))
+    assert {event.kind for event in watch.events} == {"scored"}
 
 
 # Which documents are scored
@@ -397,7 +432,7 @@ def test_a_network_is_scored_with_another_window_than_its_own(tmp_path, windows)
         return Weights(model.state_dict(), model.config.replace(**changes).canonical(), {})
 
     def nats(config, **changes):
-        return run(config, windows, None, weights(**changes), corpus, Execution())
+        return run(config, windows, None, weights(**changes), corpus, Execution()).scores()
 
     expected = nats(plain, attention_window=narrow)
     assert np.array_equal(nats(asked).nats, expected.nats)

@@ -108,13 +108,15 @@ def _score(
     stages: list[dict[str, Any]] = []
     for i, window in enumerate(config.windows):
         began = time.monotonic()
-        scored = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
-        readings.append({"point": _point(weights.record), **scored.summary})
+        scoring = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
+        if folder is None:
+            summary = scoring.summary()
+        else:
+            (folder / f"{i}-{window.kind}").mkdir(parents=True)
+            summary = scoring.save(folder / f"{i}-{window.kind}")
+        readings.append({"point": _point(weights.record), **summary})
         key = evaluate_call(config, i, validation_documents, *inputs).key
         stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
-        if folder is not None:
-            (folder / f"{i}-{window.kind}").mkdir(parents=True)
-            scored.save(folder / f"{i}-{window.kind}")
     return readings, stages
 
 

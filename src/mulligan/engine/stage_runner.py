@@ -18,9 +18,14 @@ def run_job(job: Job, store: Store, execution: Execution) -> None:
     """Make the value of `job` and publish it."""
     began = time.monotonic()
 
-    def publish(save: Callable[[Path], None]) -> None:
-        provenance: dict[str, Json] = {"device": execution.device, "seconds": time.monotonic() - began}
-        store.publish(job.call, save, provenance)
+    def publish(save: Callable[[Path], object]) -> None:
+        provenance: dict[str, Json] = {"device": execution.device}
+
+        def save_and_time(folder: Path) -> None:
+            save(folder)  # some stages work as they write
+            provenance["seconds"] = time.monotonic() - began
+
+        store.publish(job.call, save_and_time, provenance)
 
     if job.call.stage in ("train", "observe"):
         from mulligan.engine.training import run_trajectory
@@ -85,7 +90,7 @@ def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Pa
     return stage.run(job.config, Quantized.load(folder_of(job.sources["quantized"], store))).save
 
 
-def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path], object]:
     from mulligan.evaluate import stage
     from mulligan.evaluate.config import EvaluateConfig
     from mulligan.values.corpus import Corpus
@@ -94,7 +99,8 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
     weights = _weights(job.sources["weights"], store)
     windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
     assert isinstance(job.config, EvaluateConfig)
-    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split).save
+    scoring = stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split)
+    return scoring.save
 
 
 def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -128,7 +134,7 @@ def read_weights(path: Path) -> "Weights":
     return Weights(quantized.dequantize(), quantized.model, {"kind": "quantized"})
 
 
-_MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], None]]] = {
+_MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], object]]] = {
     "data": _make_data,
     "average": _make_average,
     "quantize": _make_quantized,

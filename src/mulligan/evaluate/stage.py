@@ -3,24 +3,24 @@
 A lever of this stage may touch the context that each token sees; not which bytes are counted.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
-from mulligan.evaluate.config import AsTrained, DocumentIsolated, EvaluateConfig, Flat, UserWindows
+from mulligan.evaluate.block import Block, Watch
+from mulligan.evaluate.config import AsTrained, EvaluateConfig
 from mulligan.evaluate.config import Windows as WindowsConfig
-from mulligan.evaluate.document_isolated import document_isolated_windows
-from mulligan.evaluate.flat import flat_windows
-from mulligan.evaluate.scorer import score_windows
-from mulligan.evaluate.sliding import sliding_windows
-from mulligan.evaluate.window import Windows
+from mulligan.evaluate.evaluator import evaluate
+from mulligan.evaluate.passage import Passage, chosen_documents
 from mulligan.model.network import load_network
-from mulligan.values.byte_table import IntArray
-from mulligan.values.corpus import Corpus, Documents, Split
-from mulligan.values.scores import Array, Scores
+from mulligan.values.byte_table import ByteTable
+from mulligan.values.corpus import Corpus, Split
+from mulligan.values.scores import Array, Scores, ScoreWriter
 from mulligan.values.weights import Weights
 
 
@@ -33,65 +33,113 @@ def run(
     execution: Execution,
     what: str = "evaluate",
     split: Split = "validation",
-) -> Scores:
-    """Score the first `num_documents` documents (None: all) of the validation split, or the last ones of the train split.
+) -> "Scoring":
+    """Return the scoring of the first `num_documents` validation documents (None: all), or of the last ones of the train split.
 
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
     to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
     """
     num_documents = check_corpus(config, num_documents, corpus, split)
-    documents, stream = corpus.documents(split), corpus.tokens(split)
-    chosen, begin, last = _span(documents, num_documents, split, stream.num_tokens)
-    starts, num_positions = documents.starts[chosen] - begin, last - begin - 1
-    laid = lay_windows(windows, starts, num_positions)
-    weights, address = _seen_through(config, weights)
+    documents = corpus.documents(split)
+    chosen = chosen_documents(num_documents, split, len(documents.starts))
+    passage = Passage.of_stream(corpus.tokens(split), documents, chosen)
+    weights, seen_through = _seen_through(config, weights)
     model = load_network(weights, corpus, execution.device)
-    nats = score_windows(
-        model,
-        lambda index: stream.gather(index + begin),
-        laid,
-        num_positions,
-        windows.context_len,
-        config.precision,
-        execution,
-        what,
-    ).numpy()
-    if not np.isfinite(nats).all():
-        raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
-    piece_bytes = corpus.byte_table().bytes_of(stream.read(begin, last - 1), stream.read(begin + 1, last))
-    document = np.searchsorted(starts, np.arange(num_positions), side="right").astype(np.int32) - 1
+    address: dict[str, Json] = {
+        "windows": windows.kind,
+        "context_len": windows.context_len,
+        "stride": windows.stride,
+        "precision": config.precision,
+        "bytes_kind": config.bytes,
+        "corpus": corpus.digest,
+        f"{split}_documents": num_documents,
+        "legal": True,
+        **seen_through,
+    }
+
+    def blocks(watch: Watch | None) -> Iterator[Block]:
+        return evaluate(config, windows, model, passage, execution, what, watch)
+
     raw_bytes = None if documents.raw_bytes is None else documents.raw_bytes[chosen]
-    table = _per_document(nats, document, piece_bytes, num_documents, raw_bytes)
-    total_nats, total_bytes = float(table["nats"].sum()), int(table[f"{config.bytes}_bytes"].sum())
-    return Scores(
-        nats=nats,
-        document=document,
-        position_in_window=_position_in_window(laid, num_positions),
-        documents=table,
-        summary={
-            "windows": windows.kind,
-            "context_len": windows.context_len,
-            "stride": windows.stride,
-            "precision": config.precision,
-            "nats_per_token": total_nats / num_positions,
-            "bits_per_byte": bits_per_byte(total_nats, total_bytes),
-            "scored_tokens": num_positions,
-            "total_bytes": total_bytes,
-            "bytes_kind": config.bytes,
-            "corpus": corpus.digest,
-            f"{split}_documents": num_documents,
-            "legal": True,
-            **address,
-        },
-    )
+    return Scoring(blocks, passage, corpus.byte_table(), raw_bytes, address)
 
 
-def _span(documents: Documents, num_documents: int, split: Split, num_tokens: int) -> tuple[slice, int, int]:
-    """Return which documents are scored, and the tokens [begin, last) that hold them and the BOS after them."""
-    present = len(documents.starts)
-    chosen = slice(0, num_documents) if split == "validation" else slice(present - num_documents, present)
-    last = num_tokens if chosen.stop == present else int(documents.starts[chosen.stop]) + 1
-    return chosen, int(documents.starts[chosen.start]), last
+@dataclass(frozen=True)
+class Scoring:
+    """A scoring that is about to happen: it runs as it is saved, or as its scores are asked for."""
+
+    blocks: Callable[[Watch | None], Iterator[Block]]
+    passage: Passage
+    byte_table: ByteTable
+    raw_bytes: Array | None
+    address: dict[str, Json]
+
+    def save(self, folder: Path) -> dict[str, Json]:
+        """Score, write what `Scores.load` reads as it comes, and return the summary; memory does not grow with the passage."""
+        with ScoreWriter(folder) as writer:
+            documents, summary = self._through(writer.write)
+            writer.finish(documents, summary)
+        return summary
+
+    def summary(self) -> dict[str, Json]:
+        """Score, and return the summary alone."""
+        return self._through(lambda _: None)[1]
+
+    def scores(self, watch: Watch | None = None) -> Scores:
+        """Score, and return all in memory."""
+        found: list[dict[str, Array]] = []
+        documents, summary = self._through(found.append, watch)
+        columns = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
+        return Scores(**columns, documents=documents, summary=summary)
+
+    def _through(
+        self, write: Callable[[dict[str, Array]], None], watch: Watch | None = None
+    ) -> tuple[dict[str, Array], dict[str, Json]]:
+        """Score block by block; return the sums per document, and the summary."""
+        num_documents, num_positions, done = len(self.passage.starts), self.passage.num_positions, 0
+        sums = {
+            "nats": np.zeros(num_documents),
+            "tokens": np.zeros(num_documents, np.int64),
+            "piece_bytes": np.zeros(num_documents, np.int64),
+        }
+        for block in self.blocks(watch):
+            assert block.begin == done, "blocks follow one another"
+            done += len(block.nats)
+            if not np.isfinite(block.nats).all():
+                raise ValueError("The weights give scores that are NaN or infinite; they come from a training that diverged.")
+            document = self.passage.document_of(block.begin, done)
+            times = 1 if block.times_counted is None else block.times_counted
+            np.add.at(sums["nats"], document, block.nats.astype(np.float64) * times)
+            np.add.at(sums["tokens"], document, times)
+            np.add.at(sums["piece_bytes"], document, self._bytes(block.begin, done) * times)
+            write(_columns(block, document))
+        assert done == num_positions, "every position is scored"
+        documents = sums if self.raw_bytes is None else {**sums, "raw_bytes": self.raw_bytes}
+        nats, counted = float(sums["nats"].sum()), int(sums["tokens"].sum())
+        num_bytes = int(documents[f"{self.address['bytes_kind']}_bytes"].sum())
+        return documents, {
+            **self.address,
+            "nats_per_token": nats / counted,
+            "bits_per_byte": bits_per_byte(nats, num_bytes),
+            "scored_tokens": counted,
+            "total_bytes": num_bytes,
+        }
+
+    def _bytes(self, start: int, stop: int) -> Array:
+        """Return the bytes that the targets of positions [start, stop) count."""
+        tokens = self.passage.read(start, stop + 1)
+        return self.byte_table.bytes_of(tokens[:-1], tokens[1:])
+
+
+def _columns(block: Block, document: Array) -> dict[str, Array]:
+    """Return what is stored of a block, a column each."""
+    more = {"updates": block.updates, "times_counted": block.times_counted}
+    return {
+        "nats": block.nats,
+        "document": document.astype(np.int32),
+        "position_in_window": block.position_in_window,
+        **{name: column for name, column in more.items() if column is not None},
+    }
 
 
 def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corpus, split: Split = "validation") -> int:
@@ -117,50 +165,3 @@ def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, di
         return weights, {}
     window = config.attention_window.canonical()
     return replace(weights, model={**weights.model, "attention_window": window}), {"attention_window": window}
-
-
-def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
-    """Return the windows of any kind over `num_positions` targets."""
-    if isinstance(config, UserWindows):
-        return checked(config, config.lay(starts, num_positions), num_positions)
-    if isinstance(config, Flat):
-        return flat_windows(config, num_positions)
-    if isinstance(config, DocumentIsolated):
-        return document_isolated_windows(config, starts, num_positions)
-    return sliding_windows(config, num_positions)
-
-
-def checked(config: UserWindows, laid: Windows, num_positions: int) -> Windows:
-    """Return windows of the user's own; ValueError unless they count every position once, in stream order, in context."""
-    counted = np.concatenate(([0], laid.stop))
-    if not (np.array_equal(laid.first, counted[:-1]) and counted[-1] == num_positions and (laid.stop > laid.first).all()):
-        raise ValueError(
-            f"The windows {config.kind!r} do not count each of {num_positions} positions exactly once and in order: every "
-            "`first` must be the `stop` before it, from 0 to the last."
-        )
-    longest = int((laid.stop - laid.start).max())
-    if (laid.start > laid.first).any() or (laid.start < 0).any() or longest > config.context_len:
-        raise ValueError(
-            f"The windows {config.kind!r} run up to {longest} positions with context_len = {config.context_len}; give windows "
-            "of at most that, which begin at 0 or later and not after what they count."
-        )
-    return laid
-
-
-def _per_document(
-    nats: Array, document: Array, piece_bytes: Array, num_documents: int, raw_bytes: Array | None
-) -> dict[str, Array]:
-    known = {} if raw_bytes is None else {"raw_bytes": raw_bytes}
-    return {
-        "nats": np.bincount(document, nats.astype(np.float64), num_documents),
-        "tokens": np.bincount(document, minlength=num_documents).astype(np.int64),
-        "piece_bytes": np.bincount(document, piece_bytes, num_documents).astype(np.int64),
-        **known,
-    }
-
-
-def _position_in_window(windows: Windows, num_positions: int) -> Array:
-    """Return for each target how many tokens stand before its predecessor in the window that counts it."""
-    counted = windows.stop - windows.first
-    offset = np.repeat(windows.start, counted)
-    return (np.arange(num_positions) - offset).astype(np.int32)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mulligan.values.byte_table import IntArray
+from mulligan.values.scores import Array
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,17 @@ class Windows:
     start: IntArray
     first: IntArray
     stop: IntArray
+
+    def __getitem__(self, chosen: slice) -> "Windows":
+        """Return some of the windows."""
+        return Windows(self.start[chosen], self.first[chosen], self.stop[chosen])
+
+    def position_in_window(self) -> Array:
+        """Return for each counted position, int32, how many tokens stand before the one it reads in its window."""
+        counted = self.stop - self.first
+        position = np.arange(int(counted.sum())) - np.repeat(np.cumsum(counted) - counted - self.first, counted)
+        found: Array = (position - np.repeat(self.start, counted)).astype(np.int32)
+        return found
 
 
 def cover(offsets: IntArray, lengths: IntArray, context_len: int, stride: int) -> Windows:

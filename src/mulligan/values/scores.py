@@ -3,13 +3,17 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mulligan.core.canonical import Json, canonical_json
 
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 Array = np.ndarray[Any, np.dtype[Any]]
+COLUMNS = ("nats", "document", "position_in_window", "updates", "times_counted")
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Scores:
 
     `documents` holds nats (float64), tokens, piece_bytes, and raw_bytes where known, one row a document. `summary` is the
     score and its address: windows, context_len, stride, corpus, validation_documents, bytes_kind, legal.
+    `updates` int32: how often the weights had been updated when a target was scored, where they are. `times_counted` int32: how
+    often a target was counted, where that is not once; nats are then the mean.
     """
 
     nats: Array
@@ -25,22 +31,15 @@ class Scores:
     position_in_window: Array
     documents: dict[str, Array]
     summary: dict[str, Json]
+    updates: Array | None = None
+    times_counted: Array | None = None
 
     def save(self, folder: Path) -> None:
         """Write tokens.parquet, documents.parquet and summary.json."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns = {"nats": self.nats, "document": self.document, "position_in_window": self.position_in_window}
-        pq.write_table(
-            pa.table(columns),
-            folder / "tokens.parquet",
-            compression="zstd",
-            use_dictionary=["document"],
-            column_encoding={"nats": "BYTE_STREAM_SPLIT", "position_in_window": "DELTA_BINARY_PACKED"},
-        )
-        pq.write_table(pa.table(self.documents), folder / "documents.parquet", compression="zstd")
-        (folder / "summary.json").write_text(canonical_json(self.summary), "utf-8")
+        columns = {name: getattr(self, name) for name in COLUMNS if getattr(self, name) is not None}
+        with ScoreWriter(folder) as writer:
+            writer.write(columns)
+            writer.finish(self.documents, self.summary)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -50,11 +49,50 @@ class Scores:
         try:
             tokens, documents = pq.read_table(folder / "tokens.parquet"), pq.read_table(folder / "documents.parquet")
             return cls(
-                tokens["nats"].to_numpy(),
-                tokens["document"].to_numpy(),
-                tokens["position_in_window"].to_numpy(),
-                {name: documents[name].to_numpy() for name in documents.column_names},
-                json.loads((folder / "summary.json").read_text("utf-8")),
+                **{name: tokens[name].to_numpy() for name in dict.fromkeys((*COLUMNS[:3], *tokens.column_names))},
+                documents={name: documents[name].to_numpy() for name in documents.column_names},
+                summary=json.loads((folder / "summary.json").read_text("utf-8")),
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder}: not scores of ours ({error}). Give the folder of an evaluate stage.") from None
+
+
+class ScoreWriter:
+    """Writes the files of `Scores` into a folder, block by block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, columns: dict[str, Array]) -> None:
+        """Append the columns of some targets, which go on where the last ones ended."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table(columns)
+        if self._file is None:
+            packed = [name for name in columns if name not in ("nats", "document")]
+            encoding = {"nats": "BYTE_STREAM_SPLIT", **dict.fromkeys(packed, "DELTA_BINARY_PACKED")}
+            self._file = pq.ParquetWriter(
+                self.folder / "tokens.parquet",
+                table.schema,
+                compression="zstd",
+                use_dictionary=["document"],
+                column_encoding=encoding,
+            )
+        self._file.write_table(table)
+
+    def finish(self, documents: dict[str, Array], summary: dict[str, Json]) -> None:
+        """Write the sums per document and the summary."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table(documents), self.folder / "documents.parquet", compression="zstd")
+        (self.folder / "summary.json").write_text(canonical_json(summary), "utf-8")

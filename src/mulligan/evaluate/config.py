@@ -68,7 +68,20 @@ class DocumentIsolated(Overlapping):
     kind: Literal["document-isolated"]
 
 
-Windows = Annotated[Flat | Sliding | DocumentIsolated, Field(discriminator="kind")]
+class Streaming(FrozenConfig):
+    """One pass in which every query sees the last `context_len` keys, itself included, of the stream or of its document."""
+
+    kind: Literal["streaming"]
+    context_len: int = Field(ge=1, examples=[256])
+    documents: Literal["across", "isolated"] = lever_field("across", off="across")
+
+    @property
+    def stride(self) -> int:
+        """Every target has a window of its own."""
+        return 1
+
+
+Windows = Annotated[Flat | Sliding | DocumentIsolated | Streaming, Field(discriminator="kind")]
 
 
 class AsTrained(FrozenConfig):

@@ -7,13 +7,14 @@ import numpy as np
 
 from mulligan.core.execution import Execution
 from mulligan.evaluate.block import BLOCK_POSITIONS, Block, Watch
-from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, UserWindows
+from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, Sliding, Streaming, UserWindows
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
+from mulligan.evaluate.streaming import stream
 from mulligan.evaluate.window import Windows
 from mulligan.model.gpt import GPT
 from mulligan.values.byte_table import IntArray
@@ -29,8 +30,11 @@ def evaluate(
     watch: Watch | None = None,
 ) -> Iterator[Block]:
     """Yield the scores of all positions of `passage`, in order. `model` is left as it was."""
-    laid = lay_windows(windows, passage.starts, passage.num_positions)
     scorer = Scorer(model, passage, windows.context_len, config.precision, execution, watch=watch)
+    if isinstance(windows, Streaming):
+        yield from stream(windows, scorer, what)
+        return
+    laid = lay_windows(windows, passage.starts, passage.num_positions)
     done = 0
     for part in cut(laid, BLOCK_POSITIONS):
         yield Block(int(part.first[0]), scorer.score(part, what, done, len(laid.start)), part.position_in_window())
@@ -46,7 +50,7 @@ def cut(windows: Windows, num_positions: int) -> Iterator[Windows]:
             yield windows[begin:end]
 
 
-def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
+def lay_windows(config: Flat | Sliding | DocumentIsolated, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
     if isinstance(config, UserWindows):
         return checked(config, config.lay(starts, num_positions), num_positions)

@@ -13,7 +13,7 @@ from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
-from mulligan.evaluate.config import AsTrained, EvaluateConfig
+from mulligan.evaluate.config import AsTrained, EvaluateConfig, Streaming
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
@@ -54,6 +54,7 @@ def run(
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
         "legal": True,
+        **({"documents": windows.documents} if isinstance(windows, Streaming) else {}),
         **seen_through,
     }
 

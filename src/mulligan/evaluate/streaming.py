@@ -14,39 +14,55 @@ Source           Beltagy et al. 2020, arXiv:2004.05150 (windows); Dai et al. 201
 Rotary keys are turned by their position in the whole stream, by angles in float64.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from mulligan.model.gpt import GPT
+from mulligan.evaluate.block import BLOCK_POSITIONS, Block
+from mulligan.evaluate.config import Streaming
+from mulligan.evaluate.scorer import Scorer
 from mulligan.model.past import Past
-from mulligan.values.byte_table import IntArray
+from mulligan.values.scores import Array
 
 CHUNK_TOKENS = 4096
 CHUNK_LOGITS = 1 << 23
 
 
-@torch.no_grad()
-def stream_logits(
-    model: GPT,
-    gather: Callable[[IntArray], IntArray],
-    num_positions: int,
-    context_len: int,
-    bos_id: int | None,
-    precision: str,
-    device: torch.device,
-    chunk_tokens: int | None = None,
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield, in stream order, the first of some positions and the logits (n, vocab_size) float32 that follow each of them.
+def stream(config: Streaming, scorer: Scorer, what: str) -> Iterator[Block]:
+    """Yield the scores of the scorer's passage, in order."""
+    num_positions = scorer.passage.num_positions
+    begin, nats = 0, np.zeros(0, np.float32)
+    for scored in _chunks(config, scorer):
+        nats = np.concatenate((nats, scored))
+        done = begin + len(nats)
+        scorer.execution.progress(what, done, num_positions, "positions")
+        if len(nats) >= BLOCK_POSITIONS or done == num_positions:
+            yield Block(begin, nats, _position_in_window(config, scorer, begin, done))
+            begin, nats = done, nats[:0]
 
-    `gather` returns the tokens at the positions that it is given; `bos_id`: the token that begins documents which do not
-    see one another, None where they do. The length of the chunks changes nothing but rounding.
-    """
-    chunk = chunk_tokens or max(1, min(CHUNK_TOKENS, CHUNK_LOGITS // model.config.vocab_size))
-    past = Past(min(context_len, num_positions), bos_id)
-    for begin in range(0, num_positions, chunk):
-        tokens = torch.from_numpy(gather(np.arange(begin, min(begin + chunk, num_positions)))).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = model.logits(model.hidden(tokens[None], context_len=context_len, past=past))[0]
-        yield begin, logits
+
+@torch.no_grad()
+def _chunks(config: Streaming, scorer: Scorer) -> Iterator[Array]:
+    """Yield the nats float32 of chunk after chunk; their length changes nothing but rounding."""
+    model, passage, device = scorer.model, scorer.passage, torch.device(scorer.execution.device)
+    isolated = config.documents == "isolated"
+    starts = torch.from_numpy(passage.starts).to(device) if isolated else None
+    past = Past(min(config.context_len, passage.num_positions), starts)
+    chunk = max(1, min(CHUNK_TOKENS, CHUNK_LOGITS // model.config.vocab_size))
+    for begin in range(0, passage.num_positions, chunk):
+        position = np.arange(begin, min(begin + chunk, passage.num_positions))
+        tokens = torch.from_numpy(passage.read(begin, begin + len(position) + 1)).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=scorer.precision == "bf16"):
+            logits = model.logits(model.hidden(tokens[None, :-1], context_len=config.context_len, past=past))[0]
+        yield scorer.nats(logits, tokens[1:], position).float().cpu().numpy()
+        if scorer.watch is not None:
+            scorer.watch.scored(position)
+
+
+def _position_in_window(config: Streaming, scorer: Scorer, begin: int, end: int) -> Array:
+    """Return for each target of positions [begin, end) how many keys its predecessor sees before itself."""
+    passage, position = scorer.passage, np.arange(begin, end)
+    if config.documents == "isolated":
+        position = position - passage.starts[passage.document_of(begin, end)]
+    return np.minimum(position, config.context_len - 1).astype(np.int32)

@@ -92,26 +92,27 @@ class GPT(nn.Module):
             past.advance(tokens)
         return rms_norm(x)
 
-    def _starts(self, tokens: torch.Tensor, past: Past | None) -> torch.Tensor | None:
-        """Return where a document begins, (B, T), or None where the levers that ask for it leak across documents."""
-        if past is not None and past.bos_id is not None:
-            return tokens == past.bos_id
+    def _starts(self, tokens: torch.Tensor, past: Past | None, num_old: int) -> torch.Tensor | None:
+        """Return where a document begins, (B, T), or None where the levers that ask for it leak across documents.
+
+        The first `num_old` of the tokens are past.
+        """
+        if past is not None and past.starts is not None:
+            return past.begins(num_old, tokens.size(1) - num_old)
         return None if self.config.legacy_document_leak else tokens == self.config.bos_id
 
     def _embed(self, tokens: torch.Tensor, past: Past | None) -> torch.Tensor:
         """Return the normalised embedding (B, T, model_dim), smeared where a lever says so."""
-        new = 0
-        if past is not None:
-            tokens, new = past.with_last(tokens)
+        tokens, num_old = (tokens, 0) if past is None else past.with_last(tokens)
         x = self.tok_emb(tokens)
         if self.bigram is not None:
-            x = x + self.bigram(tokens, self._starts(tokens, past))
+            x = x + self.bigram(tokens, self._starts(tokens, past, num_old))
         x = rms_norm(x)
         if self.smear is not None:
-            x = self.smear(x, self._starts(tokens, past))
+            x = self.smear(x, self._starts(tokens, past, num_old))
         elif self.smear_gate is not None and self.smear_lambda is not None:
-            x = smear_by_input(x, self._starts(tokens, past), self.smear_gate.weight, self.smear_lambda)
-        return x[:, new:] if new else x
+            x = smear_by_input(x, self._starts(tokens, past, num_old), self.smear_gate.weight, self.smear_lambda)
+        return x[:, num_old:] if num_old else x
 
     def _seen(self, tokens: torch.Tensor, context_len: int | None) -> list[Seen]:
         """Return what each layer's attention is given; what layers have in common is worked out once."""
@@ -136,8 +137,9 @@ class GPT(nn.Module):
             position = torch.arange(past.position, past.position + num_new, device=device)
             cos, sin = rotation_at(config.positions, config.head_dim, position, context_len or past.window)
             angles = cos.to(self.tok_emb.weight.dtype), sin.to(self.tok_emb.weight.dtype)
-        apart = past.bos_id is not None or config.document_attention == "isolated"
-        starts = tokens == (config.bos_id if past.bos_id is None else past.bos_id) if apart else None
+        starts = past.begins(0, num_new)
+        if starts is None and config.document_attention == "isolated":
+            starts = tokens == config.bos_id
         windows = [min(past.window, config.window_of(layer) or past.window) for layer in range(config.num_layers)]
         masks = past.masks({*windows}, starts, self._bias(past.window, device), device, num_new)
         added = self._value_embeddings(tokens)

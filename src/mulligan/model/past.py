@@ -41,13 +41,13 @@ class LayerPast:
 class Past:
     """The past of one stream (batch 1), in which a query sees `window` keys, itself included, and no other document.
 
-    `bos_id`: the token that begins documents; None: they see one another, as far as the network lets them.
-    `first_position`: where in a longer stream this one begins.
+    `starts`: the positions at which documents begin, sorted int64; None: documents see one another, as far as the network
+    lets them. `first_position`: where in a longer stream this one begins.
     """
 
-    def __init__(self, window: int, bos_id: int | None = None, first_position: int = 0) -> None:
-        self.window, self.bos_id, self.position = window, bos_id, first_position
-        self.tokens: torch.Tensor | None = None
+    def __init__(self, window: int, starts: torch.Tensor | None = None, first_position: int = 0) -> None:
+        self.window, self.starts, self.position = window, starts, first_position
+        self._tokens: torch.Tensor | None = None
         self._num_seen = 0
         self._documents: torch.Tensor | None = None
         self._layers: list[LayerPast] = []
@@ -60,9 +60,17 @@ class Past:
 
     def with_last(self, tokens: torch.Tensor) -> tuple[torch.Tensor, int]:
         """Return new tokens (1, n) after the last old ones, and how many those are."""
-        if self.tokens is None:
+        if self._tokens is None:
             return tokens, 0
-        return torch.cat((self.tokens, tokens), 1), self.tokens.size(1)
+        return torch.cat((self._tokens, tokens), 1), self._tokens.size(1)
+
+    def begins(self, num_old: int, num_new: int) -> torch.Tensor | None:
+        """Return whether a document begins at each of the last old positions and the new ones, (1, num_old + num_new)."""
+        if self.starts is None:
+            return None
+        position = torch.arange(self.position - num_old, self.position + num_new, device=self.starts.device)
+        found = torch.searchsorted(self.starts, position).clamp(max=len(self.starts) - 1)
+        return (self.starts[found] == position)[None]
 
     def masks(
         self, windows: set[int], starts: torch.Tensor | None, bias: torch.Tensor | None, device: torch.device, num_new: int
@@ -84,7 +92,7 @@ class Past:
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take tokens (1, n) for past ones."""
-        self.tokens = self.with_last(tokens)[0][:, -LOOKS_BACK:]
+        self._tokens = self.with_last(tokens)[0][:, -LOOKS_BACK:]
         self.position += tokens.size(1)
         self._num_seen += tokens.size(1)
 

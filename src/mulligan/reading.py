@@ -22,6 +22,7 @@ READING = (
     "windows",
     "context_len",
     "stride",
+    "documents",
     "nats_per_token",
     "bits_per_byte",
     "scored_tokens",
@@ -30,13 +31,16 @@ READING = (
     "validation_documents",
     "legal",
     "attention_window",
+    "adaptation",
 )
 
 
 def windows_text(reading: Mapping[str, Any]) -> str:
-    """Return a reading's kind of windows, and the attention window where scoring took another than training."""
-    window = reading.get("attention_window")
-    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
+    """Return a reading's kind of windows, and what else it did: isolated documents, an attention window, adaptation."""
+    window, adaptation = reading.get("attention_window"), reading.get("adaptation")
+    attention = f", attention {window.get('tokens', 'full')}" if window else ""
+    documents = ", documents isolated" if reading.get("documents") == "isolated" else ""
+    return f"{reading['windows']}{documents}{attention}" + (f", {adaptation['kind']}" if adaptation else "")
 
 
 def _lever_files(road: Road) -> tuple[Path, ...]:

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from mulligan.evaluate.block import BLOCK_POSITIONS, Block
+from mulligan.evaluate.block import Block
 from mulligan.evaluate.config import Streaming
-from mulligan.evaluate.scorer import Scorer
+from mulligan.evaluate.scorer import BLOCK_POSITIONS, Scorer
 from mulligan.model.past import Past
 from mulligan.values.scores import Array
 

@@ -142,7 +142,8 @@ def _score(recipe: Recipe, point: str, reads: dict[str, Job | Outside], i: int) 
     if point == "adapted":
         settings |= {"grid": recipe.grid, "model": recipe.model}
     alike = point != "adapted" and sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
-    name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}" if alike else "")
+    isolated = " isolated" if getattr(windows, "documents", "") == "isolated" else ""
+    name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}{isolated}" if alike else "")
     return Job(name, call, reads, recipe.evaluate, settings=settings)
 
 

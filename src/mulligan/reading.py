@@ -22,6 +22,7 @@ READING = (
     "windows",
     "context_len",
     "stride",
+    "documents",
     "nats_per_token",
     "bits_per_byte",
     "scored_tokens",
@@ -40,6 +41,7 @@ def windows_text(reading: Mapping[str, Any]) -> str:
     """Return a reading's kind of windows, and what else scoring did otherwise than training."""
     window, extension = reading.get("attention_window"), reading.get("position_extension")
     said = [str(reading["windows"])]
+    said += ["documents isolated"] if reading.get("documents") == "isolated" else []
     said += [f"attention {window.get('tokens', 'full')}"] if window else []
     said += [f"positions {_extension_text(extension)}"] if extension else []
     said += [f"temperature {temperature['value']:g}"] if (temperature := reading.get("temperature")) else []

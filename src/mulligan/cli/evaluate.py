@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mulligan.values.weights import Weights
 
 CONTEXT_LEN, STRIDE = 1024, 64
+STRIDELESS = {"flat": "they stand side by side", "streaming": "there is one for every token"}
 
 
 def evaluate(
@@ -28,7 +29,7 @@ def evaluate(
     ] = None,
     recipe: Annotated[str | None, Parameter(help="Take the documents of this recipe, and how it scores.")] = None,
     windows: Annotated[
-        Literal["flat", "sliding", "document-isolated"] | None, Parameter(help="Default: the recipe's, else flat.")
+        Literal["flat", "sliding", "document-isolated", "streaming"] | None, Parameter(help="Default: the recipe's, else flat.")
     ] = None,
     context_len: Annotated[int | None, Parameter(help=f"Tokens of a window. Default: {CONTEXT_LEN}.")] = None,
     stride: Annotated[int | None, Parameter(help=f"Tokens between windows. Default: {STRIDE}.")] = None,
@@ -185,15 +186,15 @@ def _config(
             chosen = [{**window, **_asked(window["kind"], context_len, stride)} for window in given]
             return parse_config(EvaluateConfig, {**base, "windows": chosen}, "evaluate"), validation_documents
     kind = windows or ("flat" if stride is None else "sliding")
-    if kind == "flat" and stride is not None:
-        raise ValueError("--stride does not apply to flat windows: they stand side by side. Use --windows sliding.")
+    if kind in STRIDELESS and stride is not None:
+        raise ValueError(f"--stride does not apply to {kind} windows: {STRIDELESS[kind]}. Use --windows sliding.")
     window: dict[str, Any] = {"kind": kind, "context_len": CONTEXT_LEN if context_len is None else context_len}
-    if kind != "flat":
+    if kind not in STRIDELESS:
         window["stride"] = STRIDE if stride is None else stride
     return parse_config(EvaluateConfig, {**base, "windows": [window]}, "evaluate"), validation_documents
 
 
 def _asked(kind: str, context_len: int | None, stride: int | None) -> dict[str, int]:
-    """Return what the options change in a window of the recipe; flat windows have no stride."""
-    asked = {"context_len": context_len, "stride": None if kind == "flat" else stride}
+    """Return what the options change in a window of the recipe; some windows have no stride."""
+    asked = {"context_len": context_len, "stride": None if kind in STRIDELESS else stride}
     return {name: value for name, value in asked.items() if value is not None}

@@ -69,7 +69,20 @@ class DocumentIsolated(Overlapping):
     kind: Literal["document-isolated"]
 
 
-Windows = Annotated[Flat | Sliding | DocumentIsolated, Field(discriminator="kind")]
+class Streaming(FrozenConfig):
+    """One pass in which every query sees the last `context_len` keys, itself included, of the stream or of its document."""
+
+    kind: Literal["streaming"]
+    context_len: int = Field(ge=1, examples=[256])
+    documents: Literal["across", "isolated"] = lever_field("across", off="across")
+
+    @property
+    def stride(self) -> int:
+        """Every target has a window of its own."""
+        return 1
+
+
+Windows = Annotated[Flat | Sliding | DocumentIsolated | Streaming, Field(discriminator="kind")]
 
 
 class AsTrained(FrozenConfig):
@@ -119,6 +132,15 @@ class EvaluateConfig(FrozenConfig):
         OFF, off={"kind": "off"}
     )
     adaptation: Adaptation = lever_field(OFF, off={"kind": "off"})
+
+    @model_validator(mode="after")
+    def _adaptation_has_windows(self) -> Self:
+        if isinstance(self.windows[-1], Streaming) and not isinstance(self.adaptation, Off):
+            raise ValueError(
+                "adaptation goes from window to window of the last of the windows, and streaming has none. "
+                "Put other windows last, such as sliding"
+            )
+        return self
 
     @property
     def legal(self) -> bool:

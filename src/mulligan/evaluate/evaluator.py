@@ -13,6 +13,8 @@ from mulligan.evaluate.config import (
     FittedTemperature,
     FixedTemperature,
     Flat,
+    Sliding,
+    Streaming,
     UserWindows,
 )
 from mulligan.evaluate.config import Windows as WindowsConfig
@@ -21,6 +23,7 @@ from mulligan.evaluate.flat import flat_windows
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
+from mulligan.evaluate.streaming import stream
 from mulligan.evaluate.train_then_score import train_then_score
 from mulligan.evaluate.two_pass import two_pass
 from mulligan.evaluate.window import Windows
@@ -45,11 +48,13 @@ def evaluate(
 
     `grid`: by which adaptation rounds, where it does.
     """
-    laid = lay_windows(windows, passage.starts, passage.num_positions)
     temperature = config.temperature
     assert not isinstance(temperature, FittedTemperature), "a fitted temperature is put in before scoring"
     divisor = temperature.value if isinstance(temperature, FixedTemperature) else 1.0
     scorer = Scorer(model, passage, windows.context_len, config.precision, execution, divisor, watch)
+    if isinstance(windows, Streaming):
+        return stream(windows, scorer, what)
+    laid = lay_windows(windows, passage.starts, passage.num_positions)
     if isinstance(config.adaptation, Off):
         return scorer.blocks(laid, what)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
@@ -70,7 +75,7 @@ def integer_formats(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> di
     return {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
 
 
-def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
+def lay_windows(config: Flat | Sliding | DocumentIsolated, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
     if isinstance(config, UserWindows):
         return checked(config, config.lay(starts, num_positions), num_positions)

@@ -13,7 +13,7 @@ from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
-from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature
+from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature, Streaming
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
@@ -60,6 +60,7 @@ def run(
         f"{split}_documents": num_documents,
         "legal": config.legal,
         **({} if isinstance(config.adaptation, Off) else {"adaptation": config.adaptation.canonical()}),
+        **({"documents": windows.documents} if isinstance(windows, Streaming) else {}),
         **address_of_network,
         **address_of_temperature,
     }

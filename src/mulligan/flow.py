@@ -19,7 +19,7 @@ from mulligan.evaluate.config import EvaluateConfig, Flat
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
-from mulligan.quantize.config import SelfGenerated, TrainSplit
+from mulligan.quantize.config import Quantizer, SelfGenerated, TrainSplit
 from mulligan.recipe import Recipe
 from mulligan.store.stage_call import OutsideInput, StageCall
 from mulligan.train.config import TrainConfig
@@ -52,7 +52,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     else:
         points, trained = _train_and_average(recipe, seed, data)
         jobs += trained
-    quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
+    *observed, quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
     artifact = Job(
         "pack",
         StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)),
@@ -63,7 +63,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     scores = [
         _score(recipe, data, point, source, i) for point, source in points.items() for i in range(len(recipe.evaluate.windows))
     ]
-    return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
+    return Road(recipe, seed, (*jobs, *observed, quantized, artifact, *scores), points)
 
 
 def _data(recipe: Recipe) -> Job:
@@ -104,14 +104,23 @@ def _average(name: str, config: Last | Observed | Blend, sources: dict[str, Job 
     return Job(name, call, sources, config, trajectory=trajectory)
 
 
-def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> Job:
-    """Return the quantization; the corpus and the seed are in its key only where its calibration reads them."""
+def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> list[Job]:
+    """Return the calibration, where there is one, and the quantization; corpus and seed are in keys only where text is read.
+
+    What Hessians depend on is all in the quantization's key, which therefore need not name theirs.
+    """
     config: dict[str, Json] = {"quantize": recipe.quantize.canonical(), "grid": recipe.grid.canonical()}
     calibration = getattr(recipe.quantize, "calibration", None)  # a quantizer of the user's own has none
     reads = {"weights": weights, **({"corpus": data} if isinstance(calibration, TrainSplit) else {})}
     drawn = seed if isinstance(calibration, SelfGenerated) else None
-    call = StageCall("quantize", QUANTIZE, config, tuple(source.call for source in reads.values()), drawn)
-    return Job("quantize", call, reads, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
+    inputs = tuple(source.call for source in reads.values())
+    call, settings = StageCall("quantize", QUANTIZE, config, inputs, drawn), {"grid": recipe.grid, "model": recipe.model}
+    if not isinstance(recipe.quantize, Quantizer) or recipe.quantize.calibration.kind == "off":
+        return [Job("quantize", call, reads, recipe.quantize, settings=settings)]
+    observe = StageCall("calibrate", QUANTIZE, recipe.quantize.before_observing(), inputs, drawn)
+    hessians = Job("calibrate", observe, reads, recipe.quantize, wanted=False)
+    given = {"weights": weights, "hessians": hessians}
+    return [hessians, Job("quantize", call, given, recipe.quantize, settings=settings)]
 
 
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:

@@ -21,7 +21,7 @@ from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
-from mulligan.quantize.config import SelfGenerated, TrainSplit
+from mulligan.quantize.config import Quantizer, SelfGenerated, TrainSplit
 from mulligan.recipe import Recipe
 from mulligan.store.stage_call import OutsideInput, StageCall
 from mulligan.train.config import TrainConfig
@@ -54,7 +54,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     else:
         points, trained = _train_and_average(recipe, seed, data)
         jobs += trained
-    quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
+    *observed, quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
     artifact = Job(
         "pack",
         StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)),
@@ -70,7 +70,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
         scores.append(_score(recipe, "adapted", reads["quantized"], num_windows - 1))
     fits = [source for sources in reads.values() for role, source in sources.items() if role == "temperature"]
     scores = [*(job for job in fits if isinstance(job, Job)), *scores]
-    return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
+    return Road(recipe, seed, (*jobs, *observed, quantized, artifact, *scores), points)
 
 
 def _data(recipe: Recipe) -> Job:
@@ -111,14 +111,23 @@ def _average(name: str, config: Last | Observed | Blend, sources: dict[str, Job 
     return Job(name, call, sources, config, trajectory=trajectory)
 
 
-def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> Job:
-    """Return the quantization; the corpus and the seed are in its key only where its calibration reads them."""
+def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> list[Job]:
+    """Return the calibration, where there is one, and the quantization; corpus and seed are in keys only where text is read.
+
+    What Hessians depend on is all in the quantization's key, which therefore need not name theirs.
+    """
     config: dict[str, Json] = {"quantize": recipe.quantize.canonical(), "grid": recipe.grid.canonical()}
     calibration = getattr(recipe.quantize, "calibration", None)  # a quantizer of the user's own has none
     reads = {"weights": weights, **({"corpus": data} if isinstance(calibration, TrainSplit) else {})}
     drawn = seed if isinstance(calibration, SelfGenerated) else None
-    call = StageCall("quantize", QUANTIZE, config, tuple(source.call for source in reads.values()), drawn)
-    return Job("quantize", call, reads, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
+    inputs = tuple(source.call for source in reads.values())
+    call, settings = StageCall("quantize", QUANTIZE, config, inputs, drawn), {"grid": recipe.grid, "model": recipe.model}
+    if not isinstance(recipe.quantize, Quantizer) or recipe.quantize.calibration.kind == "off":
+        return [Job("quantize", call, reads, recipe.quantize, settings=settings)]
+    observe = StageCall("calibrate", QUANTIZE, recipe.quantize.before_observing(), inputs, drawn)
+    hessians = Job("calibrate", observe, reads, recipe.quantize, wanted=False)
+    given = {"weights": weights, "hessians": hessians}
+    return [hessians, Job("quantize", call, given, recipe.quantize, settings=settings)]
 
 
 def _read_by_scores(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside) -> dict[str, Job | Outside]:

@@ -5,6 +5,7 @@ Each line is a stage call whose key is known before anything runs. Torch-free: `
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mulligan.average.config import VERSION as AVERAGE
 from mulligan.average.config import Blend, Ema, Last, Lawa, LegacyBf16Swa, Observed, SnapshotsFrom, Swa, TightSwa
@@ -16,6 +17,7 @@ from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
 from mulligan.evaluate.config import EvaluateConfig, Flat
+from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
@@ -60,9 +62,11 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
         recipe.pack,
     )
     points["quantized"] = artifact
-    scores = [
-        _score(recipe, data, point, source, i) for point, source in points.items() for i in range(len(recipe.evaluate.windows))
-    ]
+    num_windows = len(recipe.evaluate.windows)
+    plain = recipe.replace(evaluate=recipe.evaluate.unadapted)
+    scores = [_score(plain, data, point, source, i) for point, source in points.items() for i in range(num_windows)]
+    if plain != recipe:
+        scores.append(_score(recipe, data, "adapted", artifact, num_windows - 1))
     return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
 
 
@@ -116,10 +120,12 @@ def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Out
 
 def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
     num_documents = recipe.data.validation_documents
-    call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call)
+    call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call, recipe.grid)
     windows = recipe.evaluate.windows[i]
-    settings = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
-    alike = sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
+    settings: dict[str, Any] = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
+    if point == "adapted":
+        settings |= {"grid": recipe.grid, "model": recipe.model}
+    alike = point != "adapted" and sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
     name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}" if alike else "")
     return Job(name, call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
 
@@ -128,12 +134,13 @@ def lay_train_score(road: Road, num_documents: int) -> Job:
     """Return the job that scores the packed artifact on the last documents of the train split, in flat windows."""
     scored = next(job for job in road.jobs if job.call.stage == "evaluate")
     windows = Flat(kind="flat", context_len=road.recipe.train.seq_len)
-    config: dict[str, Json] = {**road.recipe.evaluate.canonical(), "windows": windows.canonical()}
+    evaluate = road.recipe.evaluate.unadapted
+    config: dict[str, Json] = {**evaluate.canonical(), "windows": windows.canonical()}
     artifact, data = road.points["quantized"], scored.sources["corpus"]
     call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, (artifact.call, data.call))
     settings = {"point": "quantized", "windows": windows, "num_documents": num_documents, "split": "train"}
     sources = {"weights": artifact, "corpus": data}
-    return Job("score train documents", call, sources, road.recipe.evaluate, settings=settings)
+    return Job("score train documents", call, sources, evaluate, settings=settings)
 
 
 def evaluate_call(
@@ -142,9 +149,15 @@ def evaluate_call(
     validation_documents: int | None,
     weights: StageCall | OutsideInput,
     corpus: StageCall | OutsideInput,
+    grid: GridConfig | None,
 ) -> StageCall:
-    """Return the call that takes reading number `i` of `config`; the number of documents is part of its address."""
+    """Return the call that takes reading number `i` of `config`; the number of documents is part of its address.
+
+    `grid` is, too, where adaptation rounds by it.
+    """
     data: dict[str, Json] = {**config.canonical(), "windows": config.windows[i].canonical()}
+    if getattr(config.adaptation, "fake_quantize", "off") == "grid" and grid is not None:
+        data["grid"] = grid.canonical()
     return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, (weights, corpus))
 
 

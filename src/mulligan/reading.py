@@ -30,13 +30,15 @@ READING = (
     "validation_documents",
     "legal",
     "attention_window",
+    "adaptation",
 )
 
 
 def windows_text(reading: Mapping[str, Any]) -> str:
-    """Return a reading's kind of windows, and the attention window where scoring took another than training."""
-    window = reading.get("attention_window")
-    return f"{reading['windows']}" + (f", attention {window.get('tokens', 'full')}" if window else "")
+    """Return a reading's kind of windows, and what it did besides: another attention window than training's, adaptation."""
+    window, adaptation = reading.get("attention_window"), reading.get("adaptation")
+    attention = f", attention {window.get('tokens', 'full')}" if window else ""
+    return f"{reading['windows']}{attention}" + (f", {adaptation['kind']}" if adaptation else "")
 
 
 def _lever_files(road: Road) -> tuple[Path, ...]:

@@ -13,8 +13,9 @@ from mulligan.core.execution import Execution
 from mulligan.evaluate import lora
 from mulligan.evaluate.adaptation_config import Lora
 from mulligan.evaluate.block import Watch, whole
+from mulligan.evaluate.config import EvaluateConfig
 from mulligan.evaluate.lora import adapt_per_document
-from mulligan.evaluate.low_rank import adapted, first_a, linear_maps
+from mulligan.evaluate.low_rank import adapted, check_lora, first_a, linear_maps
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from toy import random_network
@@ -187,7 +188,7 @@ def test_the_network_is_left_as_it_was():
 
 
 def test_a_repetitive_document_gets_easier():
-    tokens = np.tile(np.random.default_rng(0).integers(2, 32, 6), 20)
+    tokens = np.tile(np.random.default_rng(0).integers(2, 32, 6), 10)
     tokens[0] = tokens[-1] = BOS
     model, text = network("others"), Passage.of_tokens(tokens, np.array([0]))
     assert scored(COLD, model, text).nats.mean() < isolated(model, text).mean() - 0.1
@@ -202,6 +203,16 @@ def test_maps_are_named_as_modules_run_as_often_as_the_order_says_and_the_head_i
         assert {found.name.rsplit(".")[-1] for found in adapters.maps} == {"head", "c_q", "c_v"}
     with pytest.raises(ValueError, match=r"match: 'lm_head' matches no linear map\. There are: blocks\.0\.attn\.c_q, "):
         scored(COLD.replace(match=("lm_head",)), network(), passage())
+
+
+def test_maps_are_checked_without_a_network_and_chunks_against_the_windows():
+    check_lora(COLD, NETWORKS["all"])
+    with pytest.raises(ValueError, match=r"match: '\*\.c_x' matches no linear map"):
+        check_lora(COLD.replace(match=("head", "*.c_x")), NETWORKS["all"])
+    data = {"windows": [{"kind": "flat", "context_len": 7}], "precision": "fp32", "bytes": "piece"}
+    EvaluateConfig.model_validate({**data, "adaptation": COLD.replace(chunk_tokens=7)})
+    with pytest.raises(ValueError, match=r"chunk_tokens = 8 is more than context_len = 7"):
+        EvaluateConfig.model_validate({**data, "adaptation": COLD.replace(chunk_tokens=8)})
 
 
 def test_a_document_that_predicts_nothing_is_passed_over():

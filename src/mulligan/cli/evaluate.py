@@ -11,6 +11,7 @@ from mulligan.cli.setting import DEFAULT_STORE, AsJson, Device, Set, StoreFolder
 if TYPE_CHECKING:
     from mulligan.core.execution import Execution
     from mulligan.evaluate.config import EvaluateConfig
+    from mulligan.numerics.config import GridConfig
     from mulligan.store.stage_call import OutsideInput
     from mulligan.values.corpus import Corpus
     from mulligan.values.weights import Weights
@@ -53,13 +54,14 @@ def evaluate(
 
     budget_bytes = load_recipe(recipe, changes or []).budget_bytes if recipe else BUDGET_BYTES
     config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
+    grid = load_recipe(recipe, changes or []).grid if recipe else None
     if scores is not None and scores.exists():
         raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
     weights, corpus = _load(artifact_or_weights, data, store)
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
-        readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores)
+        readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores)
     result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
@@ -93,6 +95,7 @@ def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpu
 
 def _score(
     config: "EvaluateConfig",
+    grid: "GridConfig | None",
     validation_documents: int | None,
     weights: "Weights",
     corpus: "Corpus",
@@ -106,16 +109,20 @@ def _score(
 
     readings: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
-    for i, window in enumerate(config.windows):
-        began = time.monotonic()
-        scoring = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
+    last = len(config.windows) - 1
+    adapted = [] if config == config.unadapted else [(last, config, "adapted")]
+    plain = [(i, config.unadapted, _point(weights.record)) for i in range(len(config.windows))]
+    for number, (i, taken, point) in enumerate([*plain, *adapted]):
+        window, began = config.windows[i], time.monotonic()
+        what = f"{window.kind} windows, {point}"
+        scoring = stage.run(taken, window, validation_documents, weights, corpus, execution, what, grid=grid)
         if folder is None:
             summary = scoring.summary()
         else:
-            (folder / f"{i}-{window.kind}").mkdir(parents=True)
-            summary = scoring.save(folder / f"{i}-{window.kind}")
-        readings.append({"point": _point(weights.record), **summary})
-        key = evaluate_call(config, i, validation_documents, *inputs).key
+            (folder / f"{number}-{window.kind}").mkdir(parents=True)
+            summary = scoring.save(folder / f"{number}-{window.kind}")
+        readings.append({"point": point, **summary})
+        key = evaluate_call(taken, i, validation_documents, *inputs, grid).key
         stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
     return readings, stages
 
@@ -145,7 +152,7 @@ def _config(
         loaded = load_recipe(recipe, changes)
         if validation_documents is None:
             validation_documents = loaded.data.validation_documents
-        base = {"precision": loaded.evaluate.precision, "bytes": loaded.evaluate.bytes}
+        base = loaded.evaluate.model_dump(mode="json", exclude={"windows"})
         given = [window.model_dump() for window in loaded.evaluate.windows if windows in (None, window.kind)]
         if given:
             chosen = [{**window, **_asked(window["kind"], context_len, stride)} for window in given]

@@ -99,8 +99,8 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
     weights = _weights(job.sources["weights"], store)
     windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
     assert isinstance(job.config, EvaluateConfig)
-    scoring = stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split)
-    return scoring.save
+    grid = job.settings.get("grid")
+    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split, grid).save
 
 
 def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

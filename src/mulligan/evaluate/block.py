@@ -9,9 +9,6 @@ import torch
 from mulligan.values.byte_table import IntArray
 from mulligan.values.scores import Array
 
-BLOCK_POSITIONS = 1 << 20
-"""Positions that are held in memory before they are written."""
-
 
 @dataclass(frozen=True)
 class Block:

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.model.kind import AttentionWindow, Off
+from mulligan.evaluate.adaptation_config import Adaptation, Lora
+from mulligan.model.kind import OFF, AttentionWindow, Off
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows
@@ -80,7 +81,8 @@ class AsTrained(FrozenConfig):
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
 
-    `attention_window`: another window than the network was trained with, or none.
+    `attention_window`: another window than the network was trained with, or none. `adaptation` is of the artifact's weights,
+    and is one reading more, in the last of the windows.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
@@ -89,3 +91,24 @@ class EvaluateConfig(FrozenConfig):
     attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
         AsTrained(kind="as-trained"), off={"kind": "as-trained"}
     )
+    adaptation: Adaptation = lever_field(OFF, off={"kind": "off"})
+
+    @model_validator(mode="after")
+    def _chunks_fit(self) -> Self:
+        adaptation, context_len = self.adaptation, self.windows[-1].context_len
+        if isinstance(adaptation, Lora) and adaptation.chunk_tokens > context_len:
+            raise ValueError(
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
+                "windows: a chunk is scored in one window. Give chunks of at most that"
+            )
+        return self
+
+    @property
+    def legal(self) -> bool:
+        """Whether a score taken so may be called one: no part of it breaks a rule on purpose."""
+        return all(getattr(part, "legal", True) for part in (*self.windows, self.adaptation))
+
+    @property
+    def unadapted(self) -> "EvaluateConfig":
+        """The same readings with weights that stay as they are."""
+        return self.replace(adaptation=OFF)

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from mulligan.evaluate.adaptation_config import Lora
-from mulligan.evaluate.block import BLOCK_POSITIONS, Block
+from mulligan.evaluate.block import Block
 from mulligan.evaluate.low_rank import Adapters, adapted
-from mulligan.evaluate.scorer import BATCH_LOGITS, BATCH_TOKENS, Scorer
+from mulligan.evaluate.scorer import BATCH_LOGITS, BATCH_TOKENS, BLOCK_POSITIONS, Scorer
 from mulligan.evaluate.window import Windows
 from mulligan.values.byte_table import IntArray
 from mulligan.values.scores import Array

@@ -12,6 +12,7 @@ from torch import nn
 
 from mulligan.core.random_stream import stream_seed
 from mulligan.evaluate.adaptation_config import Lora
+from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT, Head
 from mulligan.values.byte_table import IntArray
 
@@ -121,6 +122,12 @@ def chosen_maps(model: GPT, match: Sequence[str]) -> list[LinearMap]:
                 f"{', '.join(found.name for found in maps)}. Correct or remove the glob."
             )
     return [found for found in maps if any(fnmatchcase(found.name, glob) for glob in match)]
+
+
+def check_lora(config: Lora, model: ModelConfig) -> None:
+    """Raise ValueError when a glob matches no linear map of a network; none is allocated."""
+    with torch.device("meta"):
+        chosen_maps(GPT(model, seed=0), config.match)
 
 
 @torch.no_grad()

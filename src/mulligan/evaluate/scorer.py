@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mulligan.core.execution import Execution
-from mulligan.evaluate.block import Watch
+from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.window import Windows
 from mulligan.model.gpt import GPT
@@ -17,6 +17,8 @@ from mulligan.values.scores import Array
 
 BATCH_TOKENS = 16_384
 BATCH_LOGITS = 1 << 24
+BLOCK_POSITIONS = 1 << 20
+"""Positions that are held in memory before they are written."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class Scorer:
     execution: Execution
     temperature: float = 1.0
     watch: Watch | None = None
+
+    def blocks(self, windows: Windows, what: str) -> Iterator[Block]:
+        """Yield the scores of windows that follow one another, as many at a time as memory should hold."""
+        done = 0
+        for part in windows.cut(BLOCK_POSITIONS):
+            nats = self.score(part, what, done, len(windows.start))
+            yield Block(int(part.first[0]), nats, part.position_in_window())
+            done += len(part.start)
 
     @torch.no_grad()
     def score(self, windows: Windows, what: str, done: int = 0, total: int | None = None) -> Array:

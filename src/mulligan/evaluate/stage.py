@@ -17,8 +17,9 @@ from mulligan.evaluate.config import AsTrained, EvaluateConfig
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
+from mulligan.model.kind import Off
 from mulligan.model.network import load_network
-from mulligan.values.byte_table import ByteTable
+from mulligan.numerics.config import GridConfig
 from mulligan.values.corpus import Corpus, Split
 from mulligan.values.scores import Array, Scores, ScoreWriter
 from mulligan.values.weights import Weights
@@ -33,16 +34,18 @@ def run(
     execution: Execution,
     what: str = "evaluate",
     split: Split = "validation",
+    grid: GridConfig | None = None,
 ) -> "Scoring":
     """Return the scoring of the first `num_documents` validation documents (None: all), or of the last ones of the train split.
 
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
-    to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
+    to the document of the token before it. `grid`: by which adaptation rounds, where it does. ValueError when the corpus and
+    the network have different vocabularies.
     """
     num_documents = check_corpus(config, num_documents, corpus, split)
     documents = corpus.documents(split)
     chosen = chosen_documents(num_documents, split, len(documents.starts))
-    passage = Passage.of_stream(corpus.tokens(split), documents, chosen)
+    passage = Passage.of_stream(corpus.tokens(split), documents, chosen, corpus.byte_table())
     weights, seen_through = _seen_through(config, weights)
     model = load_network(weights, corpus, execution.device)
     address: dict[str, Json] = {
@@ -53,15 +56,15 @@ def run(
         "bytes_kind": config.bytes,
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
-        "legal": True,
+        "legal": config.legal,
         **seen_through,
     }
 
     def blocks(watch: Watch | None) -> Iterator[Block]:
-        return evaluate(config, windows, model, passage, execution, what, watch)
+        return evaluate(config, windows, model, passage, execution, what, watch, grid)
 
     raw_bytes = None if documents.raw_bytes is None else documents.raw_bytes[chosen]
-    return Scoring(blocks, passage, corpus.byte_table(), raw_bytes, address)
+    return Scoring(blocks, passage, raw_bytes, address)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,6 @@ class Scoring:
 
     blocks: Callable[[Watch | None], Iterator[Block]]
     passage: Passage
-    byte_table: ByteTable
     raw_bytes: Array | None
     address: dict[str, Json]
 
@@ -111,7 +113,7 @@ class Scoring:
             times = 1 if block.times_counted is None else block.times_counted
             np.add.at(sums["nats"], document, block.nats.astype(np.float64) * times)
             np.add.at(sums["tokens"], document, times)
-            np.add.at(sums["piece_bytes"], document, self._bytes(block.begin, done) * times)
+            np.add.at(sums["piece_bytes"], document, self.passage.bytes_of(np.arange(block.begin, done)) * times)
             write(_columns(block, document))
         assert done == num_positions, "every position is scored"
         documents = sums if self.raw_bytes is None else {**sums, "raw_bytes": self.raw_bytes}
@@ -124,11 +126,6 @@ class Scoring:
             "scored_tokens": counted,
             "total_bytes": num_bytes,
         }
-
-    def _bytes(self, start: int, stop: int) -> Array:
-        """Return the bytes that the targets of positions [start, stop) count."""
-        tokens = self.passage.read(start, stop + 1)
-        return self.byte_table.bytes_of(tokens[:-1], tokens[1:])
 
 
 def _columns(block: Block, document: Array) -> dict[str, Array]:
@@ -161,7 +158,10 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
 
 def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
     """Return the weights of a network with the window that scoring asks for, and what its address says of it."""
+    address: dict[str, Json] = {}
+    if not isinstance(config.adaptation, Off):
+        address["adaptation"] = config.adaptation.canonical()
     if isinstance(config.attention_window, AsTrained):
-        return weights, {}
+        return weights, address
     window = config.attention_window.canonical()
-    return replace(weights, model={**weights.model, "attention_window": window}), {"attention_window": window}
+    return replace(weights, model={**weights.model, "attention_window": window}), {**address, "attention_window": window}

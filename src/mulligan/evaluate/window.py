@@ -4,6 +4,8 @@ Position p reads token p and predicts token p + 1; N positions for N + 1 tokens.
 and counts [first, stop); over all windows every position is counted exactly once.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,14 @@ class Windows:
     def __getitem__(self, chosen: slice | IntArray) -> "Windows":
         """Return some of the windows."""
         return Windows(self.start[chosen], self.first[chosen], self.stop[chosen])
+
+    def cut(self, num_positions: int) -> Iterator["Windows"]:
+        """Yield windows that follow one another, as many at a time as count about `num_positions` positions."""
+        ends = np.arange(num_positions, int(self.stop[-1]), num_positions)
+        edges = [0, *np.unique(np.searchsorted(self.stop, ends)).tolist(), len(self.start)]
+        for begin, end in itertools.pairwise(edges):
+            if end > begin:
+                yield self[begin:end]
 
     def position_in_window(self) -> Array:
         """Return for each counted position, int32, how many tokens stand before the one it reads in its window."""

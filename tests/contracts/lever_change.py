@@ -21,6 +21,8 @@ class LeverChange:
 TRAIN_TEXT = '{kind = "train-split", num_sequences = 3, seq_len = 8}'
 GPTQ = f'quantize={{kind = "gptq", calibration = {TRAIN_TEXT}}}'
 SIGMAS = 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'
+SLOT = 'evaluate.adaptation={kind = "slot"}'
+LORA = 'evaluate.adaptation={kind = "lora", chunk_tokens = 4, lr = 0.01}'
 ADAPTATION = 'evaluate.adaptation={kind = "sgd", chunk_tokens = 64}'
 
 CHANGES = [
@@ -200,6 +202,9 @@ CHANGES = [
     ),
     LeverChange("polyak", "evaluate", 'evaluate.adaptation.polyak={kind = "ema", decay = 0.9}', given=(ADAPTATION,)),
     LeverChange("adapted rounding", "evaluate", "evaluate.adaptation.fake_quantize=grid", given=(ADAPTATION,)),
+    LeverChange("lora", "evaluate", LORA),
+    LeverChange("slot", "evaluate", SLOT),
+    LeverChange("logit_bias", "evaluate", "evaluate.adaptation.logit_bias=per-window", given=(SLOT,)),
     LeverChange("train_then_score", "evaluate", 'evaluate.adaptation={kind = "train-then-score"}'),
     LeverChange("two_pass", "evaluate", 'evaluate.adaptation={kind = "two-pass", chunk_tokens = 64}'),
     LeverChange("validation_documents", "evaluate", "data.validation_documents=4"),

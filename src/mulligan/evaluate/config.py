@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.evaluate.adaptation_config import Adaptation
+from mulligan.evaluate.adaptation_config import Adaptation, Lora
 from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
@@ -139,6 +139,16 @@ class EvaluateConfig(FrozenConfig):
             raise ValueError(
                 "adaptation goes from window to window of the last of the windows, and streaming has none. "
                 "Put other windows last, such as sliding"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _chunks_fit(self) -> Self:
+        adaptation, context_len = self.adaptation, self.windows[-1].context_len
+        if isinstance(adaptation, Lora) and adaptation.chunk_tokens > context_len:
+            raise ValueError(
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
+                "windows: a chunk is scored in one window. Give chunks of at most that"
             )
         return self
 

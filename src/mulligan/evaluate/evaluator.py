@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from mulligan.core.execution import Execution
+from mulligan.evaluate.adaptation_config import Lora, Slot
 from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.chunked_adaptation import Learner, adapt_in_chunks
 from mulligan.evaluate.config import (
@@ -20,9 +21,11 @@ from mulligan.evaluate.config import (
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
+from mulligan.evaluate.lora import adapt_per_document
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
+from mulligan.evaluate.slot import SlotScorer
 from mulligan.evaluate.streaming import stream
 from mulligan.evaluate.train_then_score import train_then_score
 from mulligan.evaluate.two_pass import two_pass
@@ -57,6 +60,10 @@ def evaluate(
     laid = lay_windows(windows, passage.starts, passage.num_positions)
     if isinstance(config.adaptation, Off):
         return scorer.blocks(laid, what)
+    if isinstance(config.adaptation, Lora):
+        return adapt_per_document(config.adaptation, scorer, what)
+    if isinstance(config.adaptation, Slot):
+        return SlotScorer(**vars(scorer), slot=config.adaptation).blocks(laid, what)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     learner = Learner.of(config.adaptation, scorer, {} if grid is None else integer_formats(grid, shapes))
     return ADAPTING[config.adaptation.kind](learner, laid, what)

@@ -9,7 +9,7 @@ from mulligan.numerics.config import GridConfig, IntFormat
 from mulligan.numerics.grid import assign
 from mulligan.quantize import stage as quantize
 from mulligan.quantize.config import RoundToNearest
-from mulligan.train.parameter_swap import Swap
+from mulligan.train.parameter_swap import parameter_swap
 from mulligan.train.trainer import Trainer
 from mulligan.values.quantized import QuantizedTensor
 from mulligan.values.weights import Weights
@@ -59,7 +59,7 @@ def test_what_training_sees_is_bit_for_bit_what_is_exported(bits, scale, range):
     weights = weights_of(model)
     latent = {name: weight.detach().clone() for name, weight in weights.items()}
     exported = quantize.run(RoundToNearest(kind="round-to-nearest"), chosen, Weights(latent, {}, {}))
-    with Swap(weights, chosen).rounded():
+    with parameter_swap(weights, chosen).rounded():
         seen = {name: weight.detach().clone() for name, weight in weights.items()}
     stored = exported.dequantize()
     integers = {name for name, tensor in exported.tensors.items() if isinstance(tensor, QuantizedTensor)}
@@ -77,7 +77,7 @@ def test_what_training_sees_is_bit_for_bit_what_is_exported(bits, scale, range):
 def test_the_weights_are_put_back_when_the_step_fails():
     model = random_network(model_config())
     before = {name: weight.detach().clone() for name, weight in weights_of(model).items()}
-    with pytest.raises(RuntimeError, match="no memory"), Swap(weights_of(model), GRID).rounded():
+    with pytest.raises(RuntimeError, match="no memory"), parameter_swap(weights_of(model), GRID).rounded():
         raise RuntimeError("no memory")
     assert all(torch.equal(weight, before[name]) for name, weight in weights_of(model).items())
 
@@ -120,7 +120,7 @@ def test_gradients_are_those_at_the_rounded_weights():
     """Straight through: the gradient at Q(W), applied to W."""
     model = random_network(model_config())
     tokens, targets = torch.randint(0, 32, (2, 8)), torch.randint(0, 32, (2, 8))
-    swap = Swap(weights_of(model), GRID)
+    swap = parameter_swap(weights_of(model), GRID)
     with swap.rounded():
         model(tokens, targets).mean().backward()
     found = {name: weight.grad.clone() for name, weight in weights_of(model).items()}
@@ -138,7 +138,7 @@ def test_a_compiled_network_sees_the_switch():
     compiled = torch.compile(model, backend="eager", fullgraph=True, dynamic=False)
     tokens, targets = torch.randint(0, 32, (2, 8)), torch.randint(0, 32, (2, 8))
     off = compiled(tokens, targets)
-    with Swap(weights_of(model), grid(bits=4)).rounded():
+    with parameter_swap(weights_of(model), grid(bits=4)).rounded():
         on, eager = compiled(tokens, targets), model(tokens, targets)
     assert not torch.equal(off, on)
     assert torch.equal(on, eager)
@@ -187,8 +187,8 @@ def test_a_part_of_the_stored_integers_is_rounded_and_the_rest_is_left():
     model = random_network(model_config())
     weights = weights_of(model)
     latent = {name: weight.detach().clone() for name, weight in weights.items()}
-    with Swap(weights, GRID, ["blocks.*"]).rounded():
+    with parameter_swap(weights, GRID, ["blocks.*"]).rounded():
         moved = {name for name, weight in weights.items() if not torch.equal(weight, latent[name])}
     assert moved == {name for name in weights if name.startswith("blocks.") and name.endswith(".weight")}
     with pytest.raises(ValueError, match=r"match: 'block\.\*' matches no tensor that the grid stores as integers"):
-        Swap(weights, GRID, ["block.*"])
+        parameter_swap(weights, GRID, ["block.*"])

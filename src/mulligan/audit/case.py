@@ -9,11 +9,13 @@ import numpy as np
 
 from mulligan.core.config import parse_config
 from mulligan.core.execution import Execution
-from mulligan.engine.job import Job
-from mulligan.engine.stage_runner import make_scoring, read_weights
+from mulligan.engine.job import Job, folder_of
+from mulligan.engine.stage_runner import make_scoring, read_weights, temperature_of
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.evaluate.stage import Scoring
 from mulligan.lever_file import load_lever_file, loaded_files
+from mulligan.numerics.config import GridConfig
+from mulligan.store.store import Store
 from mulligan.values.byte_table import IntArray
 from mulligan.values.corpus import Corpus
 
@@ -35,19 +37,25 @@ class Case:
     device: str
     num_threads: int
     levers: tuple[Path, ...]
+    temperature: float | None
 
     @classmethod
-    def of_job(cls, job: Job, artifact: Path, corpus: Path, device: str, num_threads: int) -> Self:
-        """Return the case of an evaluate job."""
+    def of_job(cls, job: Job, store: Store, corpus: Path, device: str, num_threads: int) -> Self:
+        """Return the case of an evaluate job that reads an artifact."""
         assert isinstance(job.config, EvaluateConfig)
-        return cls(job.config, job.settings, artifact, corpus, device, num_threads, tuple(loaded_files()))
+        artifact, levers = folder_of(job.sources["weights"], store) / "artifact.bin", tuple(loaded_files())
+        return cls(job.config, job.settings, artifact, corpus, device, num_threads, levers, temperature_of(job, store))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        settings = {**self.settings, "windows": self.config.windows.index(self.settings["windows"])}
+        kept = {name: value for name, value in self.settings.items() if name != "model"}
+        settings = {**kept, "windows": self.config.windows.index(self.settings["windows"])}
+        if "grid" in settings:
+            settings["grid"] = settings["grid"].model_dump(mode="json")
         paths = {"weights": str(self.weights.resolve()), "corpus": str(self.corpus.resolve())}
-        rest = {"device": self.device, "num_threads": self.num_threads, "levers": [str(file.resolve()) for file in self.levers]}
-        return {"config": self.config.model_dump(mode="json"), "settings": settings, **paths, **rest}
+        rest = {"device": self.device, "num_threads": self.num_threads, "temperature": self.temperature}
+        levers = [str(file.resolve()) for file in self.levers]
+        return {"config": self.config.model_dump(mode="json"), "settings": settings, "levers": levers, **paths, **rest}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -57,8 +65,10 @@ class Case:
             load_lever_file(file)
         config = parse_config(EvaluateConfig, data["config"], "evaluate")
         settings = {**data["settings"], "windows": config.windows[data["settings"]["windows"]]}
+        if "grid" in settings:
+            settings["grid"] = parse_config(GridConfig, settings["grid"], "grid")
         paths = Path(data["weights"]), Path(data["corpus"])
-        return cls(config, settings, *paths, data["device"], data["num_threads"], levers)
+        return cls(config, settings, *paths, data["device"], data["num_threads"], levers, data["temperature"])
 
     def at(self, corpus: Path) -> Self:
         """Return the case on a copy of its corpus."""
@@ -72,7 +82,8 @@ class Case:
 
     def scoring(self, execution: Execution) -> Scoring:
         """Return the scoring; the weights are unpacked from the artifact's bytes."""
-        return make_scoring(self.config, self.settings, read_weights(self.weights), Corpus.load(self.corpus), execution)
+        weights, corpus = read_weights(self.weights), Corpus.load(self.corpus)
+        return make_scoring(self.config, self.settings, weights, corpus, execution, self.temperature)
 
     def passage(self) -> tuple[IntArray, IntArray]:
         """Return the tokens of the passage to judge on and where its documents begin: the first documents, cut short.

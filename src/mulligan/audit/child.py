@@ -41,16 +41,15 @@ def main() -> None:
     seen = Opened([os.path.realpath(path) for path in readable])
     sys.addaudithook(seen)
     try:
-        found["digest"] = digest_of(case)
-        found["error"] = None
+        found |= {**score(case), "error": None}
     except (OSError, ValueError) as error:
-        found["digest"], found["error"] = "", f"{type(error).__name__}: {error}"
+        found |= {"digest": "", "error": f"{type(error).__name__}: {error}"}
     seen.watching = False
     print(json.dumps({**found, "opened": seen.num_opened, "outside": seen.outside}))
 
 
-def digest_of(case: Any, ranks: Any = None) -> str:
-    """Score the passage of a case in this process; return the digest of its scores."""
+def score(case: Any, ranks: Any = None) -> dict[str, Any]:
+    """Score the passage of a case in this process; return the digest and the sum of its scores."""
     import torch
 
     from mulligan.audit.judge import examinee_of
@@ -58,7 +57,8 @@ def digest_of(case: Any, ranks: Any = None) -> str:
 
     torch.set_num_threads(case.num_threads)
     examinee = examinee_of(case, "child", Execution(case.device, ranks=ranks or Ranks()))
-    return examinee.score().digest
+    observed = examinee.score()
+    return {"digest": observed.digest, "sum": float(observed.nats.sum(dtype="float64"))}
 
 
 def score_as_rank(given: dict[str, Any]) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def score_as_rank(given: dict[str, Any]) -> dict[str, Any]:
 
     dist.init_process_group("gloo", init_method=given["meet"], rank=given["rank"], world_size=given["world_size"])
     ranks = Processes()
-    digest = digest_of(Case.from_json(given["case"]), ranks)
+    found = score(Case.from_json(given["case"]), ranks)
     ranks.meet()
     dist.destroy_process_group()
-    return {"digest": digest}
+    return found
 
 
 class Opened:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +17,8 @@ from mulligan.audit.isolation import isolation, rank_invariance
 from mulligan.audit.order import coverage, score_before_update
 from mulligan.audit.repeat import repeatability, unchanged_state
 from mulligan.core.execution import Execution, Progress, no_progress
-from mulligan.engine.job import Job
+from mulligan.evaluate.block import Block, Watch
+from mulligan.evaluate.passage import Passage
 from mulligan.flow import Road
 from mulligan.model.gpt import GPT
 from mulligan.store.store import Store
@@ -56,7 +58,10 @@ def examinee_of(case: Case, name: str, execution: Execution, claim: Claim | None
     def state() -> str:
         return digest_of(scoring.model)
 
-    return Examinee(name, scoring.blocks, tokens, starts, scoring.model.config.vocab_size, case.lengths, state, claim, case)
+    def blocks(passage: Passage, watch: Watch | None) -> Iterator[Block]:
+        return scoring.blocks(replace(passage, byte_table=scoring.passage.byte_table), watch)
+
+    return Examinee(name, blocks, tokens, starts, scoring.model.config.vocab_size, case.lengths, state, claim, case)
 
 
 def digest_of(model: GPT) -> str:
@@ -70,14 +75,11 @@ def digest_of(model: GPT) -> str:
 
 def examinees(road: Road, store: Store, corpus: Path, execution: Execution, num_threads: int) -> Iterator[Examinee]:
     """Yield every reading of a finished run's artifact, with what is stored of it."""
-    packed = road.points["quantized"]
-    assert isinstance(packed, Job)
-    artifact = store.open(packed.call).folder / "artifact.bin"
     for job in road.jobs:
         if job.call.stage == "evaluate" and job.settings["point"] in POINTS:
             entry = store.open(job.call)
             table = pq.read_table(entry.folder / "documents.parquet")
             documents = {name: table[name].to_numpy() for name in table.column_names}
             claim = Claim(documents, entry.summary(), Corpus.load(corpus))
-            case = Case.of_job(job, artifact, corpus, execution.device, num_threads)
+            case = Case.of_job(job, store, corpus, execution.device, num_threads)
             yield examinee_of(case, job.name, execution, claim)

@@ -11,11 +11,13 @@ from mulligan.cli.setting import DEFAULT_STORE, AsJson, Device, Set, StoreFolder
 if TYPE_CHECKING:
     from mulligan.core.execution import Execution
     from mulligan.evaluate.config import EvaluateConfig
-    from mulligan.store.stage_call import OutsideInput
+    from mulligan.numerics.config import GridConfig
+    from mulligan.store.stage_call import OutsideInput, StageCall
     from mulligan.values.corpus import Corpus
     from mulligan.values.weights import Weights
 
 CONTEXT_LEN, STRIDE = 1024, 64
+STRIDELESS = {"flat": "they stand side by side", "streaming": "there is one for every token"}
 
 
 def evaluate(
@@ -25,9 +27,9 @@ def evaluate(
     data: Annotated[
         Path | None, Parameter(help="A prepared corpus. Default: the stored one that the file was trained on.")
     ] = None,
-    recipe: Annotated[str | None, Parameter(help="Take the windows, precision and documents of this recipe.")] = None,
+    recipe: Annotated[str | None, Parameter(help="Take the documents of this recipe, and how it scores.")] = None,
     windows: Annotated[
-        Literal["flat", "sliding", "document-isolated"] | None, Parameter(help="Default: the recipe's, else flat.")
+        Literal["flat", "sliding", "document-isolated", "streaming"] | None, Parameter(help="Default: the recipe's, else flat.")
     ] = None,
     context_len: Annotated[int | None, Parameter(help=f"Tokens of a window. Default: {CONTEXT_LEN}.")] = None,
     stride: Annotated[int | None, Parameter(help=f"Tokens between windows. Default: {STRIDE}.")] = None,
@@ -53,13 +55,15 @@ def evaluate(
 
     budget_bytes = load_recipe(recipe, changes or []).budget_bytes if recipe else BUDGET_BYTES
     config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
+    grid = load_recipe(recipe, changes or []).grid if recipe else None
     if scores is not None and scores.exists():
         raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
     weights, corpus = _load(artifact_or_weights, data, store)
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
-        readings, stages = _score(config, validation_documents, weights, corpus, inputs, execution, scores)
+        temperature = _fit(config, recipe, changes or [], weights, corpus, inputs, execution)
+        readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores, temperature)
     result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
@@ -91,31 +95,62 @@ def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpu
     return read_weights(file), Corpus.load(data or corpus_behind(file, Store(store)))
 
 
+def _fit(
+    config: "EvaluateConfig",
+    recipe: str | None,
+    changes: list[str],
+    weights: "Weights",
+    corpus: "Corpus",
+    inputs: tuple["OutsideInput", "OutsideInput"],
+    execution: "Execution",
+) -> tuple["StageCall", float] | None:
+    """Return the call that fits a temperature, and what it gives, where the recipe asks for one."""
+    from mulligan.evaluate import temperature
+    from mulligan.evaluate.config import FittedTemperature
+    from mulligan.flow import temperature_call
+    from mulligan.recipe import load_recipe
+
+    if recipe is None or not isinstance(config.temperature, FittedTemperature):
+        return None
+    context_len = load_recipe(recipe, changes).train.seq_len
+    fitted = temperature.fit(config, context_len, weights, corpus, execution)
+    return temperature_call(config, context_len, *inputs), fitted.value
+
+
 def _score(
     config: "EvaluateConfig",
+    grid: "GridConfig | None",
     validation_documents: int | None,
     weights: "Weights",
     corpus: "Corpus",
     inputs: tuple["OutsideInput", "OutsideInput"],
     execution: "Execution",
     folder: Path | None,
+    temperature: tuple["StageCall", float] | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the readings and the stages; each reading's scores go to a folder of their own below `folder`."""
     from mulligan.evaluate import stage
     from mulligan.flow import evaluate_call
 
+    call, value = temperature or (None, None)
+    calls = (*inputs, call) if call else inputs
+
     readings: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
-    for i, window in enumerate(config.windows):
-        began = time.monotonic()
-        scoring = stage.run(config, window, validation_documents, weights, corpus, execution, f"{window.kind} windows")
+    last = len(config.windows) - 1
+    adapted = [] if config == config.unadapted else [(last, config, "adapted")]
+    plain = [(i, config.unadapted, _point(weights.record)) for i in range(len(config.windows))]
+    for number, (i, taken, point) in enumerate([*plain, *adapted]):
+        window, began = config.windows[i], time.monotonic()
+        what = f"{window.kind} windows, {point}"
+        scoring = stage.run(taken, window, validation_documents, weights, corpus, execution, what, grid=grid, temperature=value)
         if folder is None:
             summary = scoring.summary()
         else:
-            (folder / f"{i}-{window.kind}").mkdir(parents=True)
-            summary = scoring.save(folder / f"{i}-{window.kind}")
-        readings.append({"point": _point(weights.record), **summary})
-        key = evaluate_call(config, i, validation_documents, *inputs).key
+            (folder / f"{number}-{window.kind}").mkdir(parents=True)
+            summary = scoring.save(folder / f"{number}-{window.kind}")
+        readings.append({"point": point, **summary})
+        key = evaluate_call(taken, i, validation_documents, calls, grid).key
         stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
     return readings, stages
 
@@ -145,21 +180,21 @@ def _config(
         loaded = load_recipe(recipe, changes)
         if validation_documents is None:
             validation_documents = loaded.data.validation_documents
-        base = {"precision": loaded.evaluate.precision, "bytes": loaded.evaluate.bytes}
+        base = loaded.evaluate.model_dump(mode="json", exclude={"windows"})
         given = [window.model_dump() for window in loaded.evaluate.windows if windows in (None, window.kind)]
         if given:
             chosen = [{**window, **_asked(window["kind"], context_len, stride)} for window in given]
             return parse_config(EvaluateConfig, {**base, "windows": chosen}, "evaluate"), validation_documents
     kind = windows or ("flat" if stride is None else "sliding")
-    if kind == "flat" and stride is not None:
-        raise ValueError("--stride does not apply to flat windows: they stand side by side. Use --windows sliding.")
+    if kind in STRIDELESS and stride is not None:
+        raise ValueError(f"--stride does not apply to {kind} windows: {STRIDELESS[kind]}. Use --windows sliding.")
     window: dict[str, Any] = {"kind": kind, "context_len": CONTEXT_LEN if context_len is None else context_len}
-    if kind != "flat":
+    if kind not in STRIDELESS:
         window["stride"] = STRIDE if stride is None else stride
     return parse_config(EvaluateConfig, {**base, "windows": [window]}, "evaluate"), validation_documents
 
 
 def _asked(kind: str, context_len: int | None, stride: int | None) -> dict[str, int]:
-    """Return what the options change in a window of the recipe; flat windows have no stride."""
-    asked = {"context_len": context_len, "stride": None if kind == "flat" else stride}
+    """Return what the options change in a window of the recipe; some windows have no stride."""
+    asked = {"context_len": context_len, "stride": None if kind in STRIDELESS else stride}
     return {name: value for name, value in asked.items() if value is not None}

@@ -77,15 +77,24 @@ def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Pat
     return (blend(job.config, averages) if isinstance(job.config, Blend) else averages[0]).save
 
 
+def _make_hessians(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.quantize import stage
+    from mulligan.quantize.config import Quantizer
+    from mulligan.values.corpus import Corpus
+
+    assert isinstance(job.config, Quantizer)
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store)) if "corpus" in job.sources else None
+    return stage.calibrate(job.config, _weights(job.sources["weights"], store), corpus, job.call.seed or 0, execution).save
+
+
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.quantize import stage
     from mulligan.quantize.config import Quantizer, UserQuantizer
-    from mulligan.values.corpus import Corpus
+    from mulligan.values.hessians import Hessians
 
     assert isinstance(job.config, Quantizer | UserQuantizer)
-    corpus = Corpus.load(folder_of(job.sources["corpus"], store)) if "corpus" in job.sources else None
-    weights = _weights(job.sources["weights"], store)
-    return stage.run(job.config, job.settings["grid"], weights, corpus, job.call.seed or 0, execution).save
+    observed = Hessians.load(folder_of(job.sources["hessians"], store)) if "hessians" in job.sources else None
+    return stage.run(job.config, job.settings["grid"], _weights(job.sources["weights"], store), observed).save
 
 
 def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -101,9 +110,16 @@ def scoring_of(job: Job, store: Store, execution: Execution) -> "Scoring":
     """Return the scoring that an evaluate job is."""
     from mulligan.values.corpus import Corpus
 
-    weights, corpus = _weights(job.sources["weights"], store), Corpus.load(folder_of(job.sources["corpus"], store))
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store))
+    weights = _weights(job.sources["weights"], store)
     assert job.config is not None
-    return make_scoring(job.config, job.settings, weights, corpus, execution, job.name)
+    return make_scoring(job.config, job.settings, weights, corpus, execution, temperature_of(job, store), job.name)
+
+
+def temperature_of(job: Job, store: Store) -> float | None:
+    """Return the temperature that was fitted for an evaluate job, if one was."""
+    fitted = job.sources.get("temperature")
+    return float(store.open(fitted.call).summary()["value"]) if isinstance(fitted, Job) else None
 
 
 def make_scoring(
@@ -112,6 +128,7 @@ def make_scoring(
     weights: "Weights",
     corpus: "Corpus",
     execution: Execution,
+    temperature: float | None,
     what: str = "evaluate",
 ) -> "Scoring":
     """Return the scoring of given weights and corpus by the config and the settings of an evaluate job."""
@@ -120,7 +137,19 @@ def make_scoring(
 
     assert isinstance(config, EvaluateConfig)
     windows, num_documents, split = (settings[name] for name in ("windows", "num_documents", "split"))
-    return stage.run(config, windows, num_documents, weights, corpus, execution, what, split)
+    told = (what, split, settings.get("grid"), temperature)
+    return stage.run(config, windows, num_documents, weights, corpus, execution, *told)
+
+
+def _make_temperature(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.evaluate import temperature
+    from mulligan.evaluate.config import EvaluateConfig
+    from mulligan.values.corpus import Corpus
+
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store))
+    assert isinstance(job.config, EvaluateConfig)
+    weights = _weights(job.sources["weights"], store)
+    return temperature.fit(job.config, job.settings["context_len"], weights, corpus, execution).save
 
 
 def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -157,7 +186,9 @@ def read_weights(path: Path) -> "Weights":
 _MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], object]]] = {
     "data": _make_data,
     "average": _make_average,
+    "calibrate": _make_hessians,
     "quantize": _make_quantized,
     "pack": _make_artifact,
+    "temperature": _make_temperature,
     "script": _make_log,
 }

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.model.kind import AttentionWindow, Off
+from mulligan.evaluate.adaptation_config import Adaptation, Lora
+from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows
@@ -76,30 +77,97 @@ class DocumentOverrun(Overlapping):
     kind: Literal["document-overrun"]
 
 
-Windows = Annotated[Flat | Sliding | DocumentIsolated | DocumentOverrun, Field(discriminator="kind")]
+class Streaming(FrozenConfig):
+    """One pass in which every query sees the last `context_len` keys, itself included, of the stream or of its document."""
+
+    kind: Literal["streaming"]
+    context_len: int = Field(ge=1, examples=[256])
+    documents: Literal["across", "isolated"] = lever_field("across", off="across")
+
+    @property
+    def stride(self) -> int:
+        """Every target has a window of its own."""
+        return 1
+
+
+Windows = Annotated[Flat | Sliding | DocumentIsolated | DocumentOverrun | Streaming, Field(discriminator="kind")]
 
 
 class AsTrained(FrozenConfig):
-    """The network's own attention window."""
+    """As the network was trained."""
 
     kind: Literal["as-trained"]
+
+
+AS_TRAINED = AsTrained(kind="as-trained")
+
+
+class FixedTemperature(FrozenConfig):
+    """Logits are divided by `value`."""
+
+    kind: Literal["fixed"]
+    value: float = Field(gt=0, examples=[0.95])
+
+
+class FittedTemperature(FrozenConfig):
+    """The best of `candidates` on the last `train_documents` documents of the train split, for each weights that are scored.
+
+    Fitted before scoring, by a job of its own, in flat windows of train.seq_len; its seconds belong to training.
+    """
+
+    kind: Literal["fitted"]
+    candidates: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.9, 0.95, 1.0, 1.05, 1.1), min_length=2)
+    train_documents: int = Field(default=32, ge=1)
 
 
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes; "doubled-space"
     is wrong on purpose.
 
-    `attention_window`: another window than the network was trained with, or none.
+    `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by which its
+    logits are divided. `adaptation` is of the artifact's weights, and is one reading more, in the last of the windows.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"]
     bytes: Literal["piece", "raw", "doubled-space"] = Field(examples=["doubled-space"])
     attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
-        AsTrained(kind="as-trained"), off={"kind": "as-trained"}
+        AS_TRAINED, off={"kind": "as-trained"}
     )
+    position_extension: Annotated[AsTrained | NoExtension | Ntk | Yarn, Field(discriminator="kind")] = lever_field(
+        AS_TRAINED, off={"kind": "as-trained"}
+    )
+    temperature: Annotated[Off | FixedTemperature | FittedTemperature, Field(discriminator="kind")] = lever_field(
+        OFF, off={"kind": "off"}
+    )
+    adaptation: Adaptation = lever_field(OFF, off={"kind": "off"})
 
-    def is_legal(self, windows: Windows) -> bool:
-        """Say whether a reading in `windows` may be claimed: no part of it says `legal = False`, and bytes count once."""
-        parts = [windows, *(getattr(self, name) for name in type(self).model_fields if name != "windows")]
+    @model_validator(mode="after")
+    def _adaptation_has_windows(self) -> Self:
+        if isinstance(self.windows[-1], Streaming | DocumentOverrun) and not isinstance(self.adaptation, Off):
+            raise ValueError(
+                f"adaptation goes from window to window of the last of the windows, and {self.windows[-1].kind} has none that "
+                "follow one another. Put other windows last, such as sliding"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _chunks_fit(self) -> Self:
+        adaptation, context_len = self.adaptation, self.windows[-1].context_len
+        if isinstance(adaptation, Lora) and adaptation.chunk_tokens > context_len:
+            raise ValueError(
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
+                "windows: a chunk is scored in one window. Give chunks of at most that"
+            )
+        return self
+
+    @property
+    def legal(self) -> bool:
+        """Whether a score taken so may be called one: no part of it breaks a rule on purpose."""
+        parts = [*self.windows, *(getattr(self, name) for name in type(self).model_fields)]
         return self.bytes != "doubled-space" and all(getattr(part, "legal", True) for part in parts)
+
+    @property
+    def unadapted(self) -> "EvaluateConfig":
+        """The same readings with weights that stay as they are."""
+        return self.replace(adaptation=OFF)

@@ -15,19 +15,19 @@ import numpy as np
 from mulligan.evaluate.block import Block
 from mulligan.evaluate.config import DocumentIsolated, DocumentOverrun
 from mulligan.evaluate.document_isolated import document_isolated_windows
-from mulligan.evaluate.scorer import Scorer
-from mulligan.evaluate.window import Windows, cut
+from mulligan.evaluate.scorer import BLOCK_POSITIONS, Scorer
+from mulligan.evaluate.window import Windows
 from mulligan.values.byte_table import IntArray
 
 
-def document_overrun(config: DocumentOverrun, scorer: Scorer, what: str, num_positions: int) -> Iterator[Block]:
-    """Yield the mean nats of all positions in blocks of about `num_positions`, and how often each was counted."""
+def document_overrun(config: DocumentOverrun, scorer: Scorer, what: str) -> Iterator[Block]:
+    """Yield the mean nats of all positions in blocks, and how often each was counted."""
     passage = scorer.passage
     isolated = DocumentIsolated(kind="document-isolated", context_len=config.context_len, stride=config.stride)
     windows = document_isolated_windows(isolated, passage.starts, passage.num_positions)
     done, total = 0, len(windows.start)
     nats, times = np.zeros(0), np.zeros(0, np.int32)
-    for part in cut(windows, num_positions):
+    for part in windows.cut(BLOCK_POSITIONS):
         begin, stop = int(part.first[0]), int(part.stop[-1])
         over = overrun(part, passage.starts, passage.num_positions, config.context_len)
         more = int(over.stop.max()) - begin - len(nats)

@@ -1,21 +1,41 @@
 """Every way to score a passage, as blocks of positions in stream order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mulligan.core.execution import Execution
-from mulligan.evaluate.block import BLOCK_POSITIONS, Block, Watch
-from mulligan.evaluate.config import DocumentIsolated, DocumentOverrun, EvaluateConfig, Flat, Sliding, UserWindows
+from mulligan.evaluate.adaptation_config import Lora, Slot
+from mulligan.evaluate.block import Block, Watch
+from mulligan.evaluate.chunked_adaptation import Learner, adapt_in_chunks
+from mulligan.evaluate.config import (
+    DocumentIsolated,
+    DocumentOverrun,
+    EvaluateConfig,
+    FittedTemperature,
+    FixedTemperature,
+    Flat,
+    Sliding,
+    Streaming,
+    UserWindows,
+)
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.document_overrun import document_overrun
 from mulligan.evaluate.flat import flat_windows
+from mulligan.evaluate.lora import adapt_per_document
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
-from mulligan.evaluate.window import Windows, cut
+from mulligan.evaluate.slot import SlotScorer
+from mulligan.evaluate.streaming import stream
+from mulligan.evaluate.train_then_score import train_then_score
+from mulligan.evaluate.two_pass import two_pass
+from mulligan.evaluate.window import Windows
 from mulligan.model.gpt import GPT
+from mulligan.model.kind import Off
+from mulligan.numerics.config import GridConfig, IntFormat
+from mulligan.numerics.grid import assign
 from mulligan.values.byte_table import IntArray
 
 
@@ -27,20 +47,46 @@ def evaluate(
     execution: Execution,
     what: str = "evaluate",
     watch: Watch | None = None,
+    grid: GridConfig | None = None,
 ) -> Iterator[Block]:
-    """Yield the scores of all positions of `passage`, in order. `model` is left as it was."""
-    scorer = Scorer(model, passage, windows.context_len, config.precision, execution, watch=watch)
+    """Yield the scores of all positions of `passage`, in order. `model` is left as it was.
+
+    `grid`: by which adaptation rounds, where it does.
+    """
+    temperature = config.temperature
+    assert not isinstance(temperature, FittedTemperature), "a fitted temperature is put in before scoring"
+    divisor = temperature.value if isinstance(temperature, FixedTemperature) else 1.0
+    scorer = Scorer(model, passage, windows.context_len, config.precision, execution, divisor, watch)
+    if isinstance(windows, Streaming):
+        return stream(windows, scorer, what)
     if isinstance(windows, DocumentOverrun):
-        yield from document_overrun(windows, scorer, what, BLOCK_POSITIONS)
-        return
+        return document_overrun(windows, scorer, what)
     laid = lay_windows(windows, passage.starts, passage.num_positions)
-    done = 0
-    for part in cut(laid, BLOCK_POSITIONS):
-        yield Block(int(part.first[0]), scorer.score(part, what, done, len(laid.start)), part.position_in_window())
-        done += len(part.start)
+    if isinstance(config.adaptation, Off):
+        return scorer.blocks(laid, what)
+    if isinstance(config.adaptation, Lora):
+        return adapt_per_document(config.adaptation, scorer, what)
+    if isinstance(config.adaptation, Slot):
+        return SlotScorer(**vars(scorer), slot=config.adaptation).blocks(laid, what)
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    learner = Learner.of(config.adaptation, scorer, {} if grid is None else integer_formats(grid, shapes))
+    return ADAPTING[config.adaptation.kind](learner, laid, what)
 
 
-def lay_windows(config: Flat | Sliding | DocumentIsolated | UserWindows, starts: IntArray, num_positions: int) -> Windows:
+ADAPTING: dict[str, Callable[[Learner, Windows, str], Iterator[Block]]] = {
+    "sgd": adapt_in_chunks,
+    "muon": adapt_in_chunks,
+    "train-then-score": train_then_score,
+    "two-pass": two_pass,
+}
+
+
+def integer_formats(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> dict[str, IntFormat]:
+    """Return the format of each tensor that the grid stores as integers."""
+    return {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
+
+
+def lay_windows(config: Flat | Sliding | DocumentIsolated, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
     if isinstance(config, UserWindows):
         return checked(config, config.lay(starts, num_positions), num_positions)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mulligan.core.execution import Execution
-from mulligan.evaluate.block import Watch
+from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.window import Windows
 from mulligan.model.gpt import GPT
@@ -17,6 +17,8 @@ from mulligan.values.scores import Array
 
 BATCH_TOKENS = 16_384
 BATCH_LOGITS = 1 << 24
+BLOCK_POSITIONS = 1 << 20
+"""Positions that are held in memory before they are written."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class Scorer:
     execution: Execution
     temperature: float = 1.0
     watch: Watch | None = None
+
+    def blocks(self, windows: Windows, what: str) -> Iterator[Block]:
+        """Yield the scores of windows that follow one another, as many at a time as memory should hold."""
+        done = 0
+        for part in windows.cut(BLOCK_POSITIONS):
+            nats = self.score(part, what, done, len(windows.start))
+            yield Block(int(part.first[0]), nats, part.position_in_window())
+            done += len(part.start)
 
     def score(self, windows: Windows, what: str, done: int = 0, total: int | None = None) -> Array:
         """Return the nats float32 of the positions that `windows` count, which follow one another; NaN: not counted."""
@@ -56,23 +66,31 @@ class Scorer:
         ranks, total = self.execution.ranks, total or len(windows.start)
         for number, batch in enumerate(_batches(windows, self.model.config.vocab_size)):
             if number % ranks.world_size == ranks.rank:
-                start, first, stop = windows.start[batch], windows.first[batch], windows.stop[batch]
-                length, scored_from = int((stop - start).max()), int((first - start).min())
-                position = start[:, None] + np.arange(scored_from, length)
-                counted = (position >= first[:, None]) & (position < stop[:, None])
-                nats = self._run(start, length, scored_from, position, counted).numpy()[counted]
-                yield position[counted], nats
+                nats, position, counted = self.run(windows[batch])
+                yield position[counted], nats.float().cpu().numpy()[counted]
             done += len(batch)
             self.execution.progress(what, done, total, "windows")
 
-    def _run(self, start: IntArray, length: int, scored_from: int, position: IntArray, counted: Array) -> torch.Tensor:
-        """Return the nats (windows, length - scored_from), on the CPU, of equally long windows that begin at `start`."""
+    def run(self, windows: Windows) -> tuple[torch.Tensor, IntArray, Array]:
+        """Return the nats (windows, n) of windows that run as one batch, the positions that they are of, and which count.
+
+        All windows are run to the length of the longest, and scored from the first place that any of them counts on.
+        """
+        start, first, stop = windows.start[:, None], windows.first[:, None], windows.stop[:, None]
+        length, scored_from = int((stop - start).max()), int((first - start).min())
+        position = start + np.arange(scored_from, length)
+        counted = (position >= first) & (position < stop)
         device = torch.device(self.execution.device)
-        index = np.minimum(start[:, None] + np.arange(length + 1), self.passage.num_positions)
+        index = np.minimum(start + np.arange(length + 1), self.passage.num_positions)
         tokens = torch.from_numpy(self.passage.gather(index)).to(device)
+        positions = np.where(counted, position, -1)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.model.logits(self.model.hidden(tokens[:, :-1], scored_from, self.context_len))
-        return self.nats(logits, tokens[:, scored_from + 1 :], np.where(counted, position, -1)).float().cpu()
+            return self._scored(tokens, scored_from, positions), position, counted
+
+    def _scored(self, tokens: torch.Tensor, scored_from: int, positions: IntArray) -> torch.Tensor:
+        """Return the nats (n, T - scored_from) of tokens (n, T + 1) from `scored_from` on; `positions`: see `nats`."""
+        logits = self.model.logits(self.model.hidden(tokens[:, :-1], scored_from, self.context_len))
+        return self.nats(logits, tokens[:, scored_from + 1 :], positions)
 
     def nats(self, logits: torch.Tensor, targets: torch.Tensor, positions: IntArray) -> torch.Tensor:
         """Return the nats (...) of targets (...) by logits (..., V); `positions` (...) of the passage, -1 for none."""

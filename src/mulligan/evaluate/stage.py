@@ -13,14 +13,15 @@ from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
-from mulligan.evaluate.config import AsTrained, EvaluateConfig
+from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature, Streaming
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.doubled_space import doubled_space
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
 from mulligan.model.gpt import GPT
+from mulligan.model.kind import Off
 from mulligan.model.network import load_network
-from mulligan.values.byte_table import ByteTable
+from mulligan.numerics.config import GridConfig
 from mulligan.values.corpus import Corpus, Split
 from mulligan.values.scores import Array, Scores, ScoreWriter
 from mulligan.values.weights import Weights
@@ -35,17 +36,22 @@ def run(
     execution: Execution,
     what: str = "evaluate",
     split: Split = "validation",
+    grid: GridConfig | None = None,
+    temperature: float | None = None,
 ) -> "Scoring":
     """Return the scoring of the first `num_documents` validation documents (None: all), or of the last ones of the train split.
 
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
-    to the document of the token before it. ValueError when the corpus and the network have different vocabularies.
+    to the document of the token before it. `grid`: by which adaptation rounds, where it does. `temperature`: the fitted one,
+    where the config asks for one. ValueError when the corpus and the network have different vocabularies.
     """
     num_documents = check_corpus(config, num_documents, corpus, split)
     documents = corpus.documents(split)
     chosen = chosen_documents(num_documents, split, len(documents.starts))
-    passage = Passage.of_stream(corpus.tokens(split), documents, chosen)
-    weights, seen_through = _seen_through(config, weights)
+    table = doubled_space(corpus.byte_table()) if config.bytes == "doubled-space" else corpus.byte_table()
+    passage = Passage.of_stream(corpus.tokens(split), documents, chosen, table)
+    weights, address_of_network = seen_through(config, weights)
+    config, address_of_temperature = _at_temperature(config, temperature)
     model = load_network(weights, corpus, execution.device)
     address: dict[str, Json] = {
         "windows": windows.kind,
@@ -55,31 +61,29 @@ def run(
         "bytes_kind": config.bytes,
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
-        "legal": config.is_legal(windows),
-        **seen_through,
+        "legal": config.replace(windows=(windows,)).legal,
+        **({} if isinstance(config.adaptation, Off) else {"adaptation": config.adaptation.canonical()}),
+        **({"documents": windows.documents} if isinstance(windows, Streaming) else {}),
+        **address_of_network,
+        **address_of_temperature,
     }
 
     def blocks(passage: Passage, watch: Watch | None) -> Iterator[Block]:
-        return evaluate(config, windows, model, passage, execution, what, watch)
+        return evaluate(config, windows, model, passage, execution, what, watch, grid)
 
     raw_bytes = None if documents.raw_bytes is None else documents.raw_bytes[chosen]
-    tables = {"piece": corpus.byte_table()}
-    if config.bytes == "doubled-space":
-        tables["doubled-space"] = doubled_space(tables["piece"])
-    return Scoring(blocks, passage, tables, raw_bytes, address, model)
+    return Scoring(blocks, passage, raw_bytes, address, model)
 
 
 @dataclass(frozen=True)
 class Scoring:
     """A scoring that is about to happen: it runs as it is saved, or as its scores are asked for.
 
-    `blocks` scores any passage; a judge gives it others than `passage`. `tables`: bytes of tokens by how they are counted.
-    `model` is the network that it uses.
+    `blocks` scores any passage; a judge gives it others than `passage`. `model` is the network that it uses.
     """
 
     blocks: Callable[[Passage, Watch | None], Iterator[Block]]
     passage: Passage
-    tables: dict[str, ByteTable]
     raw_bytes: Array | None
     address: dict[str, Json]
     model: GPT
@@ -107,10 +111,11 @@ class Scoring:
     ) -> tuple[dict[str, Array], dict[str, Json]]:
         """Score block by block; return the sums per document, and the summary."""
         num_documents, num_positions, done = len(self.passage.starts), self.passage.num_positions, 0
+        counted_as = "doubled-space_bytes" if self.address["bytes_kind"] == "doubled-space" else "piece_bytes"
         sums = {
             "nats": np.zeros(num_documents),
             "tokens": np.zeros(num_documents, np.int64),
-            **{f"{kind}_bytes": np.zeros(num_documents, np.int64) for kind in self.tables},
+            counted_as: np.zeros(num_documents, np.int64),
         }
         for block in self.blocks(self.passage, watch):
             assert block.begin == done, "blocks follow one another"
@@ -121,9 +126,7 @@ class Scoring:
             times = 1 if block.times_counted is None else block.times_counted
             np.add.at(sums["nats"], document, block.nats.astype(np.float64) * times)
             np.add.at(sums["tokens"], document, times)
-            tokens = self.passage.read(block.begin, done + 1)
-            for kind, table in self.tables.items():
-                np.add.at(sums[f"{kind}_bytes"], document, table.bytes_of(tokens[:-1], tokens[1:]) * times)
+            np.add.at(sums[counted_as], document, self.passage.bytes_of(np.arange(block.begin, done)) * times)
             write(_columns(block, document))
         assert done == num_positions, "every position is scored"
         documents = sums if self.raw_bytes is None else {**sums, "raw_bytes": self.raw_bytes}
@@ -166,9 +169,31 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
     return num_documents or present
 
 
-def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
-    """Return the weights of a network with the window that scoring asks for, and what its address says of it."""
-    if isinstance(config.attention_window, AsTrained):
-        return weights, {}
-    window = config.attention_window.canonical()
-    return replace(weights, model={**weights.model, "attention_window": window}), {"attention_window": window}
+def seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
+    """Return the weights of a network with the window and positions that scoring asks for, and what its address says of it."""
+    model, said = dict(weights.model), dict[str, Json]()
+    if not isinstance(config.attention_window, AsTrained):
+        model["attention_window"] = said["attention_window"] = config.attention_window.canonical()
+    if not isinstance(config.position_extension, AsTrained):
+        positions = model["positions"]
+        assert isinstance(positions, dict)
+        if positions["kind"] != "rope":
+            raise ValueError(
+                f"evaluate.position_extension = {config.position_extension.kind!r} stretches rotary positions, and the network "
+                f"has positions {positions['kind']!r}. Leave it out, or score a network of positions 'rope'."
+            )
+        said["position_extension"] = config.position_extension.canonical()
+        model["positions"] = {**positions, "extension": said["position_extension"]}
+    return replace(weights, model=model), said
+
+
+def _at_temperature(config: EvaluateConfig, fitted: float | None) -> tuple[EvaluateConfig, dict[str, Json]]:
+    """Return the config with a fitted temperature put in, and what a score's address says of it."""
+    asked = config.temperature
+    if isinstance(asked, Off):
+        return config, {}
+    if isinstance(asked, FittedTemperature):
+        assert fitted is not None, "fitted before scoring"
+        config = config.replace(temperature=FixedTemperature(kind="fixed", value=fitted))
+        return config, {"temperature": {**asked.canonical(), "value": fitted}}
+    return config, {"temperature": asked.canonical()}

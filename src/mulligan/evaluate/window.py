@@ -22,9 +22,17 @@ class Windows:
     first: IntArray
     stop: IntArray
 
-    def __getitem__(self, chosen: slice) -> "Windows":
+    def __getitem__(self, chosen: slice | IntArray) -> "Windows":
         """Return some of the windows."""
         return Windows(self.start[chosen], self.first[chosen], self.stop[chosen])
+
+    def cut(self, num_positions: int) -> Iterator["Windows"]:
+        """Yield windows that follow one another, as many at a time as count about `num_positions` positions."""
+        ends = np.arange(num_positions, int(self.stop[-1]), num_positions)
+        edges = [0, *np.unique(np.searchsorted(self.stop, ends)).tolist(), len(self.start)]
+        for begin, end in itertools.pairwise(edges):
+            if end > begin:
+                yield self[begin:end]
 
     def times_counted(self, begin: int, stop: int) -> Array:
         """Return for each of the positions [begin, stop), int32, how many windows count it."""
@@ -56,12 +64,3 @@ def cover(offsets: IntArray, lengths: IntArray, context_len: int, stride: int) -
     stop = np.minimum(begin + context_len, lengths[span])
     first = np.where(begin == 0, 0, begin + context_len - stride)
     return Windows(offsets[span] + begin, offsets[span] + first, offsets[span] + stop)
-
-
-def cut(windows: Windows, num_positions: int) -> Iterator[Windows]:
-    """Yield windows that follow one another, as many at a time as count about `num_positions` positions."""
-    ends = np.arange(num_positions, int(windows.stop[-1]), num_positions)
-    edges = [0, *np.unique(np.searchsorted(windows.stop, ends)).tolist(), len(windows.start)]
-    for begin, end in itertools.pairwise(edges):
-        if end > begin:
-            yield windows[begin:end]

@@ -96,8 +96,10 @@ class Script(FrozenConfig):
 class Address(FrozenConfig):
     """Which reading is meant: one must fit in each arm. `point` or `log` is given; what else is left out may be any."""
 
-    point: Literal["raw", "averaged", "quantized"] | None = Field(
-        default=None, description="Whose score: of a recipe's weights. Without an average, averaged ones are the raw ones."
+    point: Literal["raw", "averaged", "quantized", "adapted"] | None = Field(
+        default=None,
+        description="Whose score: of a recipe's weights. Without an average, averaged ones are the raw ones; without "
+        "adaptation, adapted ones are the quantized ones, in the last of the windows.",
     )
     log: str | None = Field(
         default=None, description='For a script: the reading\'s name in its log, such as "final_int8_zlib_roundtrip_exact".'

@@ -28,9 +28,12 @@ def unit_of(metric: Secondary) -> str:
 def find_score(road: Road, address: Address) -> Job:
     """Return the evaluate job that an address means on a road; ValueError when none or several fit."""
     assert address.point is not None
-    point = address.point if address.point in road.points else "raw"
     scores = [job for job in road.jobs if job.call.stage == "evaluate"]
-    fitting = [job for job in scores if job.settings["point"] == point and _fits(job, address)]
+    point = address.point if address.point in (*road.points, "adapted") else "raw"
+    of_point = [job for job in scores if job.settings["point"] == point]
+    if point == "adapted" and not of_point:  # without adaptation it is what would be adapted, in the last of the windows
+        of_point = [job for job in scores if job.settings["point"] == "quantized"][-1:]
+    fitting = [job for job in of_point if _fits(job, address)]
     if len(fitting) != 1:
         there = "; ".join(str(_address(job)) for job in scores)
         raise ValueError(

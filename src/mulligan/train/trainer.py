@@ -18,11 +18,12 @@ from mulligan.core.execution import Execution
 from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
 from mulligan.numerics.config import GridConfig
+from mulligan.numerics.fake_quantize import Swap
 from mulligan.numerics.trigger import Moment
 from mulligan.train.config import ParameterSwap, SecondsBudget, TrainConfig
 from mulligan.train.loader import make_batches
 from mulligan.train.optimizer import Optimizer
-from mulligan.train.parameter_swap import Swap
+from mulligan.train.parameter_swap import parameter_swap
 from mulligan.train.schedule import Schedule
 from mulligan.train.sequence_curriculum import row_lengths
 from mulligan.values.corpus import TokenStream
@@ -64,7 +65,7 @@ class Trainer:
         if isinstance(config.fake_quantize, ParameterSwap):
             if grid is None:
                 raise ValueError("train.fake_quantize needs the recipe's grid; give it to the trainer.")
-            self.swap = Swap(self.weights, grid, config.fake_quantize.match)
+            self.swap = parameter_swap(self.weights, grid, config.fake_quantize.match)
         self.batches = make_batches(config, stream, seed)
         self.batches.share = (self.ranks.rank, self.ranks.world_size)
         self.step = 0

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mulligan
 from mulligan.audit import child
 from mulligan.audit.examinee import Examinee
@@ -17,6 +19,8 @@ from mulligan.values.corpus import Corpus
 RULES = ("10a isolation: what it opens", "10b isolation: no network", "10c isolation: no other files")
 NO_CASE = "it is no reading of a run"
 LISTED = 3
+RANK_TOLERANCE = 1e-4
+"""Nats per token: gradients that are summed in another order are rounded otherwise, and every update adds to it."""
 
 
 def isolation(examinee: Examinee) -> tuple[Finding, ...]:
@@ -65,11 +69,14 @@ def rank_invariance(examinee: Examinee) -> tuple[Finding, ...]:
     if failed:
         return finding(rule, failed[0], "")
     _, first, _ = examinee.first
-    digests = {answer["digest"] for answer in answers if isinstance(answer, dict)}
-    wrong = (
-        None if digests == {first.digest} else f"two processes score {sorted(d[:12] for d in digests)}, one {first.digest[:12]}"
-    )
-    return finding(rule, wrong, f"two processes and one: the same bits ({first.digest[:12]})")
+    alone = float(first.nats.sum(dtype=np.float64))
+    found = [answer for answer in answers if isinstance(answer, dict)]
+    if {answer["digest"] for answer in found} == {first.digest}:
+        return finding(rule, None, f"two processes and one: the same bits ({first.digest[:12]})")
+    apart = max(abs(answer["sum"] - alone) for answer in found) / examinee.num_positions
+    said = f"two processes sum to {found[0]['sum']:.4f} and {found[1]['sum']:.4f} nats, one to {alone:.4f}"
+    wrong = None if apart <= RANK_TOLERANCE and found[0] == found[1] else said
+    return finding(rule, wrong, f"{said}: {apart:.1g} nats per token apart, by the order of sums in gradients")
 
 
 def validation_alone(corpus: Path, folder: Path) -> Path:

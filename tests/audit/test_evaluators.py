@@ -24,7 +24,7 @@ from toy_text import babble, model_bytes
 FLAT = {"kind": "flat", "context_len": 32}
 SLIDING = {"kind": "sliding", "context_len": 32, "stride": 8}
 CHUNKS = {"chunk_tokens": 64, "epochs": 2, "lr": 0.05}
-LORA = {"kind": "lora", "rank": 2, "alpha": 2.0, "chunk_tokens": 8, "batch_documents": 2, "lr": 0.01}
+LORA = {"kind": "lora", "rank": 2, "alpha": 2.0, "chunk_tokens": 16, "batch_documents": 2, "lr": 0.01}
 
 LEGAL = {
     "flat": {"windows": FLAT},

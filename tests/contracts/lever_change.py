@@ -177,6 +177,10 @@ CHANGES = [
     LeverChange(
         "document_isolated", "evaluate", 'evaluate.windows.1={kind = "document-isolated", context_len = 8, stride = 2}'
     ),
+    LeverChange("streaming", "evaluate", 'evaluate.windows.1={kind = "streaming", context_len = 8}'),
+    LeverChange(
+        "streaming in documents", "evaluate", 'evaluate.windows.1={kind = "streaming", context_len = 8, documents = "isolated"}'
+    ),
     LeverChange("raw bytes", "evaluate", "evaluate.bytes=raw"),
     LeverChange("scoring precision", "evaluate", "evaluate.precision=bf16"),
     LeverChange("as-trained", "evaluate", 'evaluate.attention_window={kind = "causal", tokens = 2}'),

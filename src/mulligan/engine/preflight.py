@@ -40,9 +40,8 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
             if isinstance(job.config, Quantizer):
                 check_acts(job.config, formats, shapes)
                 check_hidden_units(job.config, job.settings["model"])
-                if isinstance(job.config.calibration, TrainSplit):
-                    stream = Corpus.load(folder_of(job.sources["corpus"], store)).tokens("train")
-                    check_text(job.config.calibration.seq_len, stream)
+        if job.call.stage == "calibrate" and isinstance(text := getattr(job.config, "calibration", None), TrainSplit):
+            check_text(text.seq_len, Corpus.load(folder_of(job.sources["corpus"], store)).tokens("train"))
         if isinstance(job.config, EvaluateConfig):
             corpus = Corpus.load(folder_of(job.sources["corpus"], store))
             check_corpus(job.config, job.settings["num_documents"], corpus, job.settings["split"])

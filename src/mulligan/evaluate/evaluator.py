@@ -8,7 +8,16 @@ from mulligan.core.execution import Execution
 from mulligan.evaluate.adaptation_config import Lora, Slot
 from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.chunked_adaptation import Learner, adapt_in_chunks
-from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, UserWindows
+from mulligan.evaluate.config import (
+    DocumentIsolated,
+    EvaluateConfig,
+    FittedTemperature,
+    FixedTemperature,
+    Flat,
+    Sliding,
+    Streaming,
+    UserWindows,
+)
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
@@ -17,6 +26,7 @@ from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
 from mulligan.evaluate.slot import SlotScorer
+from mulligan.evaluate.streaming import stream
 from mulligan.evaluate.train_then_score import train_then_score
 from mulligan.evaluate.two_pass import two_pass
 from mulligan.evaluate.window import Windows
@@ -41,8 +51,13 @@ def evaluate(
 
     `grid`: by which adaptation rounds, where it does.
     """
+    temperature = config.temperature
+    assert not isinstance(temperature, FittedTemperature), "a fitted temperature is put in before scoring"
+    divisor = temperature.value if isinstance(temperature, FixedTemperature) else 1.0
+    scorer = Scorer(model, passage, windows.context_len, config.precision, execution, divisor, watch)
+    if isinstance(windows, Streaming):
+        return stream(windows, scorer, what)
     laid = lay_windows(windows, passage.starts, passage.num_positions)
-    scorer = Scorer(model, passage, windows.context_len, config.precision, execution, watch=watch)
     if isinstance(config.adaptation, Off):
         return scorer.blocks(laid, what)
     if isinstance(config.adaptation, Lora):
@@ -67,7 +82,7 @@ def integer_formats(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> di
     return {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
 
 
-def lay_windows(config: WindowsConfig, starts: IntArray, num_positions: int) -> Windows:
+def lay_windows(config: Flat | Sliding | DocumentIsolated, starts: IntArray, num_positions: int) -> Windows:
     """Return the windows of any kind over `num_positions` targets."""
     if isinstance(config, UserWindows):
         return checked(config, config.lay(starts, num_positions), num_positions)

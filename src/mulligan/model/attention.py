@@ -9,6 +9,7 @@ from torch import nn
 from mulligan.model.attention_gate import gate_of, gate_projection
 from mulligan.model.config import ModelConfig
 from mulligan.model.exclusive_attention import exclude_self
+from mulligan.model.past import LayerPast
 from mulligan.model.positions import Rotation, rotate
 from mulligan.model.value_residual import mix_values, new_mix
 
@@ -17,12 +18,14 @@ from mulligan.model.value_residual import mix_values, new_mix
 class Seen:
     """What a layer's attention is given beside the stream; None is what is off.
 
-    `mask`: see `attention_mask`; `value_embedding` (B, T, kv_dim) is added to the values.
+    `mask`: see `attention_mask`, and `Past.masks` where there is a `past`; `value_embedding` (B, T, kv_dim) is added to the
+    values.
     """
 
     rotation: Rotation | None
     mask: torch.Tensor | None
     value_embedding: torch.Tensor | None
+    past: LayerPast | None = None
 
 
 class Attention(nn.Module):
@@ -58,8 +61,11 @@ class Attention(nn.Module):
         own = v = self._heads(self._values(x, seen), self.num_kv_heads)
         if self.vr_lambda is not None and first_values is not None:
             v = mix_values(own, first_values, self.vr_lambda)
-        mask, grouped = _rows_from(first, seq_len, seen.mask, q), self.num_kv_heads != self.num_heads
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
+        if seen.past is not None and seen.mask is not None:
+            y = seen.past.attend(q, k, v, seen.mask)
+        else:
+            mask, grouped = _rows_from(first, seq_len, seen.mask, q), self.num_kv_heads != self.num_heads
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
         if self.exclusive:
             y = exclude_self(y, v[:, :, first:])
         if self.attn_gate_proj is not None:

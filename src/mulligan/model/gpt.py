@@ -3,6 +3,8 @@
 Parameter names are those of the challenge's scripts, so that their checkpoints can be read.
 """
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,7 +17,8 @@ from mulligan.model.bigram_hash import BigramTable
 from mulligan.model.config import ModelConfig
 from mulligan.model.initialisation import initialise
 from mulligan.model.kind import Alibi, InputSmear, Off, RelativeBuckets, Rope, SharedValueEmbedding, StaticSmear, TiedEmbedding
-from mulligan.model.positions import rotation
+from mulligan.model.past import Past
+from mulligan.model.positions import rotation, rotation_at
 from mulligan.model.recurrence import layers_and_skips
 from mulligan.model.residual import Block, rms_norm
 from mulligan.model.skip_gate import join
@@ -68,14 +71,18 @@ class GPT(nn.Module):
         if not self.tok_emb.weight.is_meta:  # else asked for its shapes alone
             initialise(self, config, seed)
 
-    def hidden(self, tokens: torch.Tensor, first: int = 0, context_len: int | None = None) -> torch.Tensor:
+    def hidden(
+        self, tokens: torch.Tensor, first: int = 0, context_len: int | None = None, past: Past | None = None
+    ) -> torch.Tensor:
         """Return the final normalised stream (B, T - first, model_dim) of tokens (B, T), from position `first` on.
 
         The last block runs from `first` on alone: nobody reads what it would make of earlier positions. `context_len`:
-        what positions that depend on the length take it to be (None: T).
+        what positions that depend on the length take it to be (None: T, or the window of the past). `past`: that of the
+        stream which the tokens (1, T) continue, `first` 0; they are in it afterwards.
         """
-        x = x0 = self._embed(tokens)
-        seen = self._seen(tokens, context_len)
+        assert past is None or (len(tokens) == 1 and first == 0), "a past is of one stream, every position of which is run"
+        x = x0 = self._embed(tokens, past)
+        seen = self._seen(tokens, context_len) if past is None else self._seen_in_stream(tokens, context_len, past)
         order = list(layers_and_skips(self.config, self.looping))
         skips: list[torch.Tensor] = []
         first_values: torch.Tensor | None = None
@@ -84,55 +91,84 @@ class GPT(nn.Module):
                 gate = None if self.skip_gates is None else self.skip_gates[entering]
                 x = join(x, skips.pop(), self.skip_weights[entering], gate)
             last = position + 1 == len(order)
-            x, values = self.blocks[layer](x, x0, seen[layer], first_values, first if last else 0)
+            given = seen[layer] if past is None else replace(seen[layer], past=past.layer(position))
+            x, values = self.blocks[layer](x, x0, given, first_values, first if last else 0)
             if first_values is None and self.config.value_residual != "off":
                 first_values = values
             if feeds:
                 skips.append(x)
+        if past is not None:
+            past.advance(tokens)
         return rms_norm(x)
 
-    def _starts(self, tokens: torch.Tensor) -> torch.Tensor | None:
-        """Return where a document begins, (B, T), or None where the levers that ask for it leak across documents."""
+    def _starts(self, tokens: torch.Tensor, past: Past | None, num_old: int) -> torch.Tensor | None:
+        """Return where a document begins, (B, T), or None where the levers that ask for it leak across documents.
+
+        The first `num_old` of the tokens are past.
+        """
+        if past is not None and past.starts is not None:
+            return past.begins(num_old, tokens.size(1) - num_old)
         return None if self.config.legacy_document_leak else tokens == self.config.bos_id
 
-    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _embed(self, tokens: torch.Tensor, past: Past | None) -> torch.Tensor:
         """Return the normalised embedding (B, T, model_dim), smeared where a lever says so."""
+        tokens, num_old = (tokens, 0) if past is None else past.with_last(tokens)
         x = self.tok_emb(tokens)
         if self.bigram is not None:
-            x = x + self.bigram(tokens, self._starts(tokens))
+            x = x + self.bigram(tokens, self._starts(tokens, past, num_old))
         x = rms_norm(x)
         if self.smear is not None:
-            return self.smear(x, self._starts(tokens))  # type: ignore[no-any-return]
-        if self.smear_gate is not None and self.smear_lambda is not None:
-            return smear_by_input(x, self._starts(tokens), self.smear_gate.weight, self.smear_lambda)
-        return x
+            x = self.smear(x, self._starts(tokens, past, num_old))
+        elif self.smear_gate is not None and self.smear_lambda is not None:
+            x = smear_by_input(x, self._starts(tokens, past, num_old), self.smear_gate.weight, self.smear_lambda)
+        return x[:, num_old:] if num_old else x
 
     def _seen(self, tokens: torch.Tensor, context_len: int | None) -> list[Seen]:
         """Return what each layer's attention is given; what layers have in common is worked out once."""
         config, device, seq_len = self.config, tokens.device, tokens.size(1)
         positions = config.positions
         angles = rotation(positions, config.head_dim, seq_len, device, context_len) if isinstance(positions, Rope) else None
-        bias = self._bias(seq_len, device)
+        by_distance = self._bias(seq_len, device)
+        bias = None if by_distance is None else spread(by_distance)
         documents = (tokens == config.bos_id).cumsum(1) if config.document_attention == "isolated" else None
         masks = {
             tokens_seen: attention_mask(seq_len, tokens_seen, documents, bias, device)
             for tokens_seen in {config.window_of(layer) for layer in range(config.num_layers)}
         }
+        added = self._value_embeddings(tokens)
+        return [Seen(angles, masks[config.window_of(layer)], added[layer]) for layer in range(config.num_layers)]
+
+    def _seen_in_stream(self, tokens: torch.Tensor, context_len: int | None, past: Past) -> list[Seen]:
+        """Return what `_seen` does for tokens that continue a stream: at its positions, within the window of its past."""
+        config, device, num_new = self.config, tokens.device, tokens.size(1)
+        angles = None
+        if isinstance(config.positions, Rope):
+            position = torch.arange(past.position, past.position + num_new, device=device)
+            cos, sin = rotation_at(config.positions, config.head_dim, position, context_len or past.window)
+            angles = cos.to(self.tok_emb.weight.dtype), sin.to(self.tok_emb.weight.dtype)
+        starts = past.begins(0, num_new)
+        if starts is None and config.document_attention == "isolated":
+            starts = tokens == config.bos_id
+        windows = [min(past.window, config.window_of(layer) or past.window) for layer in range(config.num_layers)]
+        masks = past.masks({*windows}, starts, self._bias(past.window, device), device, num_new)
+        added = self._value_embeddings(tokens)
+        return [Seen(angles, masks[windows[layer]], added[layer]) for layer in range(config.num_layers)]
+
+    def _value_embeddings(self, tokens: torch.Tensor) -> list[torch.Tensor | None]:
+        """Return what is added to each layer's values, (B, T, kv_dim) or None."""
         added = None if self.ve_shared is None else self.ve_shared(tokens)
         scales = dict(zip(self.value_layers, self.ve_layer_scales, strict=True))
-        return [
-            Seen(angles, masks[config.window_of(layer)], added * scales[layer] if layer in scales else None)
-            for layer in range(config.num_layers)
-        ]
+        return [added * scales[layer] if layer in scales else None for layer in range(self.config.num_layers)]
 
-    def _bias(self, seq_len: int, device: torch.device) -> torch.Tensor | None:
-        """Return the positions' bias on the attention logits, (num_heads, T, T), or None."""
+    def _bias(self, num_distances: int, device: torch.device) -> torch.Tensor | None:
+        """Return the positions' bias on the attention logits by distance, (num_heads, num_distances), or None."""
         positions = self.config.positions
         if isinstance(positions, Alibi):
-            distance = torch.arange(seq_len, dtype=torch.float32, device=device)
-            return spread(-slopes(self.config.num_heads, device)[:, None] * distance)
+            distance = torch.arange(num_distances, dtype=torch.float32, device=device)
+            return -slopes(self.config.num_heads, device)[:, None] * distance
         if isinstance(positions, RelativeBuckets) and self.relative_bias is not None:
-            return spread(self.relative_bias(buckets(positions, seq_len, device)).t())
+            by_distance: torch.Tensor = self.relative_bias(buckets(positions, num_distances, device)).t()
+            return by_distance
         return None
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ What it does     Rotates each pair (j, j + d / 2) of the first d dimensions of q
 Why it may help  A query meets a key at an angle that depends on their distance alone; no parameters, any length. Dimensions
                  left alone match content at any distance.
 Touches          model: queries and keys before the attention product.
-Recipe           model.positions=rope, model.positions.extension
+Recipe           model.positions=rope, model.positions.extension, evaluate.position_extension
 Cost             Four multiplications per rotated query and key element.
 Source           Su et al. 2021, arXiv:2104.09864; NTK-aware scaling: bloc97 2023; YaRN: Peng et al. 2023, arXiv:2309.00071
                  (frequencies alone, no temperature); parameter-golf starter script, PR 315 (partial), 96, 640.
@@ -34,14 +34,26 @@ def rotation(config: Rope, head_dim: int, seq_len: int, device: torch.device, co
     `context_len`: the length for which NTK chooses the base, where a batch is cut or padded to another (None: seq_len).
     Computed in every forward and shared by all layers: a cache could be stale in length, device or base (B18, B19).
     """
+    frequency = _frequency(config, head_dim, context_len or seq_len, device)
+    angle = torch.outer(torch.arange(seq_len, dtype=torch.float32, device=device), frequency)
+    return angle.cos(), angle.sin()
+
+
+def rotation_at(config: Rope, head_dim: int, position: torch.Tensor, context_len: int) -> Rotation:
+    """Return (cos, sin), each (n, rotated dims / 2) float64, for any positions (n,): in float32 an angle of 60 million is lost."""
+    angle = torch.outer(position.double(), _frequency(config, head_dim, context_len, position.device).double())
+    return angle.cos(), angle.sin()
+
+
+def _frequency(config: Rope, head_dim: int, context_len: int, device: torch.device) -> torch.Tensor:
+    """Return the angle that each pair turns by per position, (rotated dims / 2,) float32."""
     dims = config.rotated_dims or head_dim
     exponent = torch.arange(0, dims, 2, dtype=torch.float32, device=device) / dims
-    frequency = 1.0 / effective_base(config, head_dim, context_len or seq_len) ** exponent
+    frequency = 1.0 / effective_base(config, head_dim, context_len) ** exponent
     if isinstance(config.extension, Yarn):
         ramp = ((exponent - 0.25) / 0.75).clamp(0.0, 1.0)
         frequency = frequency / (1.0 + ramp * (config.extension.to_len / config.extension.from_len - 1.0))
-    angle = torch.outer(torch.arange(seq_len, dtype=torch.float32, device=device), frequency)
-    return angle.cos(), angle.sin()
+    return frequency
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -77,7 +77,8 @@ def read_positions(score: Job, store: Store) -> Positions | None:
     entry = store.open(score.call)
     summary = entry.summary()
     window, document = _read_buckets(entry.folder / "tokens.parquet")
-    return Positions(window, document, summary["total_bytes"] / summary["scored_tokens"], summary["windows"] == "sliding")
+    slides = summary["windows"] == "sliding" or summary.get("documents") == "across"
+    return Positions(window, document, summary["total_bytes"] / summary["scored_tokens"], slides)
 
 
 def _read_buckets(path: Path) -> tuple[Buckets, Buckets]:

@@ -14,7 +14,7 @@ from mulligan.core.execution import Execution
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare, write_documents
 from mulligan.data.tokenizer import ByteTokenizer
-from mulligan.evaluate import evaluator, scorer
+from mulligan.evaluate import scorer
 from mulligan.evaluate.block import Watch
 from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, Sliding
 from mulligan.evaluate.stage import run

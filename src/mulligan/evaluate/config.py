@@ -135,16 +135,20 @@ class EvaluateConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _adaptation_has_windows(self) -> Self:
-        last, adaptation = self.windows[-1], self.adaptation
-        if isinstance(last, Streaming) and not isinstance(adaptation, Off):
+        if isinstance(self.windows[-1], Streaming) and not isinstance(self.adaptation, Off):
             raise ValueError(
                 "adaptation goes from window to window of the last of the windows, and streaming has none. "
                 "Put other windows last, such as sliding"
             )
-        if isinstance(adaptation, Lora) and adaptation.chunk_tokens > last.context_len:
+        return self
+
+    @model_validator(mode="after")
+    def _chunks_fit(self) -> Self:
+        adaptation, context_len = self.adaptation, self.windows[-1].context_len
+        if isinstance(adaptation, Lora) and adaptation.chunk_tokens > context_len:
             raise ValueError(
-                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {last.context_len} of the "
-                "last windows: a chunk is scored in one window. Give chunks of at most that"
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
+                "windows: a chunk is scored in one window. Give chunks of at most that"
             )
         return self
 

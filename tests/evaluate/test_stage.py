@@ -14,7 +14,7 @@ from mulligan.core.execution import Execution
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare, write_documents
 from mulligan.data.tokenizer import ByteTokenizer
-from mulligan.evaluate import evaluator, scorer
+from mulligan.evaluate import scorer
 from mulligan.evaluate.block import Watch
 from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, Sliding
 from mulligan.evaluate.stage import run
@@ -229,7 +229,7 @@ def test_scoring_changes_no_weight_and_gives_equal_bits_again(corpus, windows):
 @KINDS
 def test_a_passage_scored_in_many_blocks_is_the_passage_scored_in_one(corpus, windows, monkeypatch, tmp_path):
     expected = score(corpus, windows, bytes="raw")
-    monkeypatch.setattr(evaluator, "BLOCK_POSITIONS", 7)
+    monkeypatch.setattr(scorer, "BLOCK_POSITIONS", 7)
     data = {"windows": [windows.canonical()], "precision": "fp32", "bytes": "raw"}
     scoring = run(parse_config(EvaluateConfig, data, ""), windows, None, weights_of(network()), corpus, Execution())
     assert len(list(scoring.blocks(None))) > 5

@@ -3,6 +3,8 @@
 A new way of scoring is a line of LEGAL, or of ILLEGAL with the number of the rule that it breaks by itself.
 """
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from mulligan.audit.case import Case
 from mulligan.audit.examinee import Claim
 from mulligan.audit.isolation import isolation, rank_invariance
 from mulligan.audit.judge import CHECKS, examinee_of
-from mulligan.core.config import parse_config
+from mulligan.core.config import configs_of, kind_of, parse_config
 from mulligan.core.execution import Execution
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare
@@ -24,6 +26,7 @@ from toy_text import babble, model_bytes
 FLAT = {"kind": "flat", "context_len": 32}
 SLIDING = {"kind": "sliding", "context_len": 32, "stride": 8}
 CHUNKS = {"chunk_tokens": 64, "epochs": 2, "lr": 0.05}
+HASHED = {"order": 2, "weight": 0.4, "num_buckets": 64, "min_count": 1}
 LORA = {"kind": "lora", "rank": 2, "alpha": 2.0, "chunk_tokens": 16, "batch_documents": 2, "lr": 0.01}
 
 LEGAL = {
@@ -33,6 +36,16 @@ LEGAL = {
     "streaming": {"windows": {"kind": "streaming", "context_len": 32}},
     "streaming, isolated": {"windows": {"kind": "streaming", "context_len": 32, "documents": "isolated"}},
     "temperature": {"windows": FLAT, "temperature": {"kind": "fixed", "value": 0.9}},
+    "ngram": {"windows": SLIDING, "mixture": {"kind": "ngram", "order": 3, "weight": 0.2}},
+    "ngram in documents, streaming": {
+        "windows": {"kind": "streaming", "context_len": 32},
+        "mixture": {"kind": "ngram", "order": 2, "weight": 0.2, "within": "document"},
+    },
+    "sgd and ngram": {
+        "windows": SLIDING,
+        "mixture": {"kind": "ngram", "order": 3, "weight": 0.2},
+        "adaptation": {"kind": "sgd", **CHUNKS},
+    },
     "sgd": {"windows": SLIDING, "adaptation": {"kind": "sgd", **CHUNKS}},
     "sgd, all options": {
         "windows": SLIDING,
@@ -56,6 +69,7 @@ ILLEGAL = {
     "doubled-space": ("7", {"windows": FLAT, "bytes": "doubled-space"}),
     "train-then-score": ("5", {"windows": SLIDING, "adaptation": {"kind": "train-then-score", **CHUNKS}}),
     "two-pass": ("1", {"windows": SLIDING, "adaptation": {"kind": "two-pass", **CHUNKS}}),
+    "hashed-ngram": ("3", {"windows": SLIDING, "mixture": {"kind": "hashed-ngram", **HASHED}}),
     "slot": ("2", {"windows": SLIDING, "adaptation": {"kind": "slot", "lr": 0.05}}),
 }
 ALSO_FAIL = {
@@ -63,6 +77,7 @@ ALSO_FAIL = {
     "doubled-space": set(),
     "train-then-score": {"1", "2", "4"},
     "two-pass": {"2", "4", "5"},
+    "hashed-ngram": set(),
     "slot": {"1", "4", "5"},
 }
 
@@ -126,16 +141,12 @@ def test_an_illegal_way_of_scoring_fails_for_its_own_reason(material, name):
 def test_every_kind_of_scoring_is_judged():
     """A kind that no line above names would be one that nobody has tried to catch."""
     judged = str([LEGAL, ILLEGAL])
-    windows, adaptations = (EvaluateConfig.model_fields[name].annotation for name in ("windows", "adaptation"))
-    from mulligan.core.config import configs_of, kind_of
-
-    for config in (*configs_of(windows), *configs_of(adaptations)):
-        assert kind_of(config) == "off" or f"'{kind_of(config)}'" in judged, kind_of(config)
+    for name in ("windows", "mixture", "adaptation"):
+        for config in configs_of(EvaluateConfig.model_fields[name].annotation):
+            assert kind_of(config) == "off" or f"'{kind_of(config)}'" in judged, kind_of(config)
 
 
 def test_a_case_in_plain_data_is_the_case(material):
-    import json
-
     case = case_of(material, LEGAL["sgd, all options"])
     again = Case.from_json(json.loads(json.dumps(case.to_json())))
     assert again == case

@@ -179,6 +179,10 @@ CHANGES = [
     ),
     LeverChange("document_overrun", "evaluate", 'evaluate.windows.1={kind = "document-overrun", context_len = 64, stride = 2}'),
     LeverChange("doubled_space", "evaluate", "evaluate.bytes=doubled-space"),
+    LeverChange("streaming", "evaluate", 'evaluate.windows.1={kind = "streaming", context_len = 8}'),
+    LeverChange(
+        "streaming in documents", "evaluate", 'evaluate.windows.1={kind = "streaming", context_len = 8, documents = "isolated"}'
+    ),
     LeverChange("raw bytes", "evaluate", "evaluate.bytes=raw"),
     LeverChange("scoring precision", "evaluate", "evaluate.precision=bf16"),
     LeverChange("as-trained", "evaluate", 'evaluate.attention_window={kind = "causal", tokens = 2}'),
@@ -186,6 +190,12 @@ CHANGES = [
     LeverChange("yarn at scoring", "evaluate", 'evaluate.position_extension={kind = "yarn", from_len = 4, to_len = 8}'),
     LeverChange("fixed", "evaluate", 'evaluate.temperature={kind = "fixed", value = 0.9}'),
     LeverChange("fitted", "evaluate", 'evaluate.temperature={kind = "fitted", train_documents = 4}'),
+    LeverChange("ngram_mixture", "evaluate", 'evaluate.mixture={kind = "ngram", order = 3, weight = 0.1}'),
+    LeverChange(
+        "hashed_ngram_mixture",
+        "evaluate",
+        'evaluate.mixture={kind = "hashed-ngram", order = 3, weight = 0.4, num_buckets = 16}',
+    ),
     LeverChange("chunked_adaptation", "evaluate", ADAPTATION),
     LeverChange("muon", "evaluate", 'evaluate.adaptation={kind = "muon", chunk_tokens = 64}'),
     LeverChange("num_frozen_blocks", "evaluate", "evaluate.adaptation.num_frozen_blocks=1", given=(ADAPTATION,)),

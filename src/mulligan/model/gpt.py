@@ -113,7 +113,7 @@ class GPT(nn.Module):
     def _embed(self, tokens: torch.Tensor, past: Past | None) -> torch.Tensor:
         """Return the normalised embedding (B, T, model_dim), smeared where a lever says so."""
         tokens, num_old = (tokens, 0) if past is None else past.with_last(tokens)
-        x = self.tok_emb(tokens)
+        x: torch.Tensor = self.tok_emb(tokens)
         if self.bigram is not None:
             x = x + self.bigram(tokens, self._starts(tokens, past, num_old))
         x = rms_norm(x)

@@ -30,7 +30,7 @@ class LayerPast:
         short = -num_new % rows
         if short:
             q, k, v = (F.pad(x, (0, 0, 0, short)) for x in (q, k, v))
-        queries = q[0].unflatten(1, (-1, rows)).transpose(0, 1)
+        queries = q[0].view(q.size(1), -1, rows, q.size(3)).transpose(0, 1)
         keys, values = (x[0].unfold(1, width, rows).permute(1, 0, 3, 2) for x in (k, v))
         if mask.dtype != torch.bool:
             mask = mask.to(q.dtype)

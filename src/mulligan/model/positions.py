@@ -40,7 +40,7 @@ def rotation(config: Rope, head_dim: int, seq_len: int, device: torch.device, co
 
 
 def rotation_at(config: Rope, head_dim: int, position: torch.Tensor, context_len: int) -> Rotation:
-    """Return (cos, sin), each (n, rotated dims / 2) float64, for any positions (n,): in float32 an angle of 60 million is lost."""
+    """Return (cos, sin), each (n, rotated dims / 2) float64, for positions (n,): float32 has no angles of millions."""
     angle = torch.outer(position.double(), _frequency(config, head_dim, context_len, position.device).double())
     return angle.cos(), angle.sin()
 

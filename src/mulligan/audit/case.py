@@ -20,7 +20,7 @@ from mulligan.values.byte_table import IntArray
 from mulligan.values.corpus import Corpus
 
 SHARES = (2.5, 0.3, 1.25, 0.55)
-"""Lengths of the passage's documents in contexts, in turn: within a window and over several."""
+"""Lengths of the passage's first documents in contexts: within a window and over several. Those after them are whole."""
 NUM_WINDOWS = 4
 NUM_CHUNKS = 2.5
 FEWEST_POSITIONS = 200
@@ -86,9 +86,10 @@ class Case:
         return make_scoring(self.config, self.settings, weights, corpus, execution, self.temperature)
 
     def passage(self) -> tuple[IntArray, IntArray]:
-        """Return the tokens of the passage to judge on and where its documents begin: the first documents, cut short.
+        """Return the tokens of the passage to judge on and where its documents begin: the first documents.
 
-        Four contexts or two and a half chunks, whatever is more: some documents fit a window, others take several.
+        Four contexts or two and a half chunks, whatever is more (or all there is). The first ones are cut, so that some fit a
+        window and others take several.
         """
         corpus = Corpus.load(self.corpus)
         context_len = self.lengths[0]
@@ -96,8 +97,8 @@ class Case:
         stream, documents = corpus.tokens("validation"), corpus.documents("validation")
         parts: list[IntArray] = []
         for i, (start, length) in enumerate(zip(documents.starts.tolist(), documents.num_tokens.tolist(), strict=True)):
-            short = min(length, max(4, int(SHARES[i % len(SHARES)] * context_len)))
-            parts.append(stream.read(start, start + short))
+            longest = max(4, int(SHARES[i] * context_len)) if i < len(SHARES) else length
+            parts.append(stream.read(start, start + min(length, longest)))
             if sum(map(len, parts)) >= wanted:
                 break
         starts = np.cumsum([0, *(len(part) for part in parts)])

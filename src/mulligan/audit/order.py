@@ -3,7 +3,7 @@
 import numpy as np
 
 from mulligan.audit.examinee import Examinee
-from mulligan.audit.finding import Finding, finding
+from mulligan.audit.finding import Finding, finding, not_checked
 
 
 def score_before_update(examinee: Examinee) -> tuple[Finding, ...]:
@@ -26,6 +26,8 @@ def score_before_update(examinee: Examinee) -> tuple[Finding, ...]:
             f"{int((times != 1).sum())} positions are not scored once; position {position} is scored {times[position]} times"
         )
         return finding(rule, wrong, "")
+    if updates == 0 and examinee.case is not None and examinee.case.settings["point"] == "adapted":
+        return not_checked(rule, f"nothing is updated within the {len(times)} positions of the passage")
     learned = f"{updates} updates, each after the scores it learns from" if updates else "nothing is updated"
     return finding(rule, None, f"{len(times)} positions scored once each; {learned}")
 

@@ -157,6 +157,7 @@ def secondary_rows(result: Data) -> list[dict[str, Any]]:
             is_difference = unit == "bits per byte" and _is_difference(result, metric["name"])
             rows.append(
                 {
+                    "arm": arm,
                     "name": stamped(arm, metric),
                     "n": len(numbers),
                     "mean": in_unit(statistics.fmean(numbers), unit, difference=is_difference) if numbers else "",

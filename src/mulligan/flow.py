@@ -16,12 +16,12 @@ from mulligan.data.config import EmbeddedData
 from mulligan.engine.job import Job, Outside
 from mulligan.engine.trajectory import Trajectory
 from mulligan.evaluate.config import VERSION as EVALUATE
-from mulligan.evaluate.config import EvaluateConfig, Flat
+from mulligan.evaluate.config import EvaluateConfig, FittedTemperature, Flat
 from mulligan.numerics.config import GridConfig
 from mulligan.numerics.trigger import AtStep
 from mulligan.pack.config import VERSION as PACK
 from mulligan.quantize.config import VERSION as QUANTIZE
-from mulligan.quantize.config import SelfGenerated, TrainSplit
+from mulligan.quantize.config import Quantizer, SelfGenerated, TrainSplit
 from mulligan.recipe import Recipe
 from mulligan.store.stage_call import OutsideInput, StageCall
 from mulligan.train.config import TrainConfig
@@ -54,7 +54,7 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
     else:
         points, trained = _train_and_average(recipe, seed, data)
         jobs += trained
-    quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
+    *observed, quantized = _quantize(recipe, seed, points.get("averaged", points["raw"]), data)
     artifact = Job(
         "pack",
         StageCall("pack", PACK, recipe.pack.canonical(), (quantized.call,)),
@@ -62,12 +62,15 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
         recipe.pack,
     )
     points["quantized"] = artifact
+    reads = {point: _read_by_scores(recipe, data, point, source) for point, source in points.items()}
     num_windows = len(recipe.evaluate.windows)
     plain = recipe.replace(evaluate=recipe.evaluate.unadapted)
-    scores = [_score(plain, data, point, source, i) for point, source in points.items() for i in range(num_windows)]
+    scores = [_score(plain, point, sources, i) for point, sources in reads.items() for i in range(num_windows)]
     if plain != recipe:
-        scores.append(_score(recipe, data, "adapted", artifact, num_windows - 1))
-    return Road(recipe, seed, (*jobs, quantized, artifact, *scores), points)
+        scores.append(_score(recipe, "adapted", reads["quantized"], num_windows - 1))
+    fits = [source for sources in reads.values() for role, source in sources.items() if role == "temperature"]
+    scores = [*(job for job in fits if isinstance(job, Job)), *scores]
+    return Road(recipe, seed, (*jobs, *observed, quantized, artifact, *scores), points)
 
 
 def _data(recipe: Recipe) -> Job:
@@ -108,19 +111,41 @@ def _average(name: str, config: Last | Observed | Blend, sources: dict[str, Job 
     return Job(name, call, sources, config, trajectory=trajectory)
 
 
-def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> Job:
-    """Return the quantization; the corpus and the seed are in its key only where its calibration reads them."""
+def _quantize(recipe: Recipe, seed: int, weights: Job | Outside, data: Job | Outside) -> list[Job]:
+    """Return the calibration, where there is one, and the quantization; corpus and seed are in keys only where text is read.
+
+    What Hessians depend on is all in the quantization's key, which therefore need not name theirs.
+    """
     config: dict[str, Json] = {"quantize": recipe.quantize.canonical(), "grid": recipe.grid.canonical()}
     calibration = getattr(recipe.quantize, "calibration", None)  # a quantizer of the user's own has none
     reads = {"weights": weights, **({"corpus": data} if isinstance(calibration, TrainSplit) else {})}
     drawn = seed if isinstance(calibration, SelfGenerated) else None
-    call = StageCall("quantize", QUANTIZE, config, tuple(source.call for source in reads.values()), drawn)
-    return Job("quantize", call, reads, recipe.quantize, settings={"grid": recipe.grid, "model": recipe.model})
+    inputs = tuple(source.call for source in reads.values())
+    call, settings = StageCall("quantize", QUANTIZE, config, inputs, drawn), {"grid": recipe.grid, "model": recipe.model}
+    if not isinstance(recipe.quantize, Quantizer) or recipe.quantize.calibration.kind == "off":
+        return [Job("quantize", call, reads, recipe.quantize, settings=settings)]
+    observe = StageCall("calibrate", QUANTIZE, recipe.quantize.before_observing(), inputs, drawn)
+    hessians = Job("calibrate", observe, reads, recipe.quantize, wanted=False)
+    given = {"weights": weights, "hessians": hessians}
+    return [hessians, Job("quantize", call, given, recipe.quantize, settings=settings)]
 
 
-def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside, i: int) -> Job:
+def _read_by_scores(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outside) -> dict[str, Job | Outside]:
+    """Return what every score of some weights reads: they, the corpus and, where one is fitted, their temperature."""
+    reads = {"weights": weights, "corpus": data}
+    if not isinstance(recipe.evaluate.temperature, FittedTemperature):
+        return reads
+    context_len = recipe.train.seq_len
+    call = temperature_call(recipe.evaluate, context_len, weights.call, data.call)
+    num_documents = recipe.evaluate.temperature.train_documents
+    settings = {"context_len": context_len, "num_documents": num_documents, "split": "train"}
+    return {**reads, "temperature": Job(f"temperature {point}", call, reads, recipe.evaluate, settings=settings, wanted=False)}
+
+
+def _score(recipe: Recipe, point: str, reads: dict[str, Job | Outside], i: int) -> Job:
     num_documents = recipe.data.validation_documents
-    call = evaluate_call(recipe.evaluate, i, num_documents, weights.call, data.call, recipe.grid)
+    inputs = tuple(source.call for source in reads.values())
+    call = evaluate_call(recipe.evaluate, i, num_documents, inputs, recipe.grid)
     windows = recipe.evaluate.windows[i]
     settings: dict[str, Any] = {"point": point, "windows": windows, "num_documents": num_documents, "split": "validation"}
     if point == "adapted":
@@ -128,38 +153,45 @@ def _score(recipe: Recipe, data: Job | Outside, point: str, weights: Job | Outsi
     alike = point != "adapted" and sum(other.kind == windows.kind for other in recipe.evaluate.windows) > 1
     isolated = " isolated" if getattr(windows, "documents", "") == "isolated" else ""
     name = f"{windows.kind} {point}" + (f" {windows.context_len}/{windows.stride}{isolated}" if alike else "")
-    return Job(name, call, {"weights": weights, "corpus": data}, recipe.evaluate, settings=settings)
+    return Job(name, call, reads, recipe.evaluate, settings=settings)
 
 
 def lay_train_score(road: Road, num_documents: int) -> Job:
     """Return the job that scores the packed artifact on the last documents of the train split, in flat windows."""
-    scored = next(job for job in road.jobs if job.call.stage == "evaluate")
+    scored = next(job for job in road.jobs if job.settings.get("point") == "quantized")
     windows = Flat(kind="flat", context_len=road.recipe.train.seq_len)
     evaluate = road.recipe.evaluate.unadapted
     config: dict[str, Json] = {**evaluate.canonical(), "windows": windows.canonical()}
-    artifact, data = road.points["quantized"], scored.sources["corpus"]
-    call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, (artifact.call, data.call))
+    inputs = tuple(source.call for source in scored.sources.values())
+    call = StageCall("evaluate", EVALUATE, {**config, "train_documents": num_documents}, inputs)
     settings = {"point": "quantized", "windows": windows, "num_documents": num_documents, "split": "train"}
-    sources = {"weights": artifact, "corpus": data}
-    return Job("score train documents", call, sources, evaluate, settings=settings)
+    return Job("score train documents", call, scored.sources, evaluate, settings=settings)
 
 
 def evaluate_call(
     config: EvaluateConfig,
     i: int,
     validation_documents: int | None,
-    weights: StageCall | OutsideInput,
-    corpus: StageCall | OutsideInput,
+    inputs: tuple[StageCall | OutsideInput, ...],
     grid: GridConfig | None,
 ) -> StageCall:
     """Return the call that takes reading number `i` of `config`; the number of documents is part of its address.
 
-    `grid` is, too, where adaptation rounds by it.
+    `inputs`: the weights, the corpus, a fitted temperature where there is one. `grid`: by which adaptation rounds, where it does.
     """
     data: dict[str, Json] = {**config.canonical(), "windows": config.windows[i].canonical()}
     if getattr(config.adaptation, "fake_quantize", "off") == "grid" and grid is not None:
         data["grid"] = grid.canonical()
-    return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, (weights, corpus))
+    return StageCall("evaluate", EVALUATE, {**data, "validation_documents": validation_documents}, inputs)
+
+
+def temperature_call(
+    config: EvaluateConfig, context_len: int, weights: StageCall | OutsideInput, corpus: StageCall | OutsideInput
+) -> StageCall:
+    """Return the call that fits a temperature to some weights, in flat windows; how many bytes count does not bear on it."""
+    bears = ("temperature", "precision", "attention_window", "position_extension")
+    data = {name: value for name, value in config.canonical().items() if name in bears}
+    return StageCall("temperature", EVALUATE, {**data, "context_len": context_len}, (weights, corpus))
 
 
 def resolved_average(recipe: Recipe) -> Last | Observed | Blend:

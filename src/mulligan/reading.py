@@ -31,16 +31,27 @@ READING = (
     "validation_documents",
     "legal",
     "attention_window",
+    "position_extension",
+    "temperature",
     "adaptation",
 )
 
 
 def windows_text(reading: Mapping[str, Any]) -> str:
-    """Return a reading's kind of windows, and what else it did: isolated documents, an attention window, adaptation."""
-    window, adaptation = reading.get("attention_window"), reading.get("adaptation")
-    attention = f", attention {window.get('tokens', 'full')}" if window else ""
-    documents = ", documents isolated" if reading.get("documents") == "isolated" else ""
-    return f"{reading['windows']}{documents}{attention}" + (f", {adaptation['kind']}" if adaptation else "")
+    """Return a reading's kind of windows, and what else scoring did otherwise than training."""
+    window, extension = reading.get("attention_window"), reading.get("position_extension")
+    said = [str(reading["windows"])]
+    said += ["documents isolated"] if reading.get("documents") == "isolated" else []
+    said += [f"attention {window.get('tokens', 'full')}"] if window else []
+    said += [f"positions {_extension_text(extension)}"] if extension else []
+    said += [f"temperature {temperature['value']:g}"] if (temperature := reading.get("temperature")) else []
+    said += [str(adaptation["kind"])] if (adaptation := reading.get("adaptation")) else []
+    return ", ".join(said)
+
+
+def _extension_text(extension: Mapping[str, Any]) -> str:
+    lengths = [f" {word} {extension[name]}" for name, word in (("from_len", "from"), ("to_len", "to")) if name in extension]
+    return ("as at first" if extension["kind"] == "off" else extension["kind"]) + "".join(lengths)
 
 
 def _lever_files(road: Road) -> tuple[Path, ...]:

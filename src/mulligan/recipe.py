@@ -22,9 +22,9 @@ from mulligan.core.config import FrozenConfig, lever_field, parse_config
 from mulligan.core.difference import difference, flatten
 from mulligan.core.toml import inline_toml
 from mulligan.data.config import DataConfig, EmbeddedData
-from mulligan.evaluate.config import EvaluateConfig
+from mulligan.evaluate.config import AsTrained, EvaluateConfig
 from mulligan.model.config import ModelConfig
-from mulligan.model.kind import AttentionWindow
+from mulligan.model.kind import AttentionWindow, Ntk, Rope
 from mulligan.numerics.config import GridConfig
 from mulligan.pack.config import PackConfig
 from mulligan.pack.knob import TURNABLE, FitConfig, Number
@@ -79,6 +79,26 @@ class Recipe(FrozenConfig):
                 raise ValueError(
                     f"{name}.attention_window.layers = {list(window.layers)}: layers are 0 to {self.model.num_layers - 1}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _the_extension_at_evaluation_acts(self) -> Self:
+        extension, positions = self.evaluate.position_extension, self.model.positions
+        if isinstance(extension, AsTrained):
+            return self
+        if not isinstance(positions, Rope):
+            raise ValueError(
+                f"evaluate.position_extension = {extension.kind!r} stretches rotary positions, and model.positions is "
+                f"{positions.kind!r}: leave it out, or give model.positions = rope"
+            )
+        changed = {**self.model.canonical(), "positions": {**positions.canonical(), "extension": extension.canonical()}}
+        parse_config(ModelConfig, changed, "evaluate.position_extension: model")
+        longest = max(windows.context_len for windows in self.evaluate.windows)
+        if isinstance(extension, Ntk) and extension.from_len >= longest:
+            raise ValueError(
+                f"evaluate.position_extension.from_len = {extension.from_len}, and no context of evaluate.windows is longer "
+                f"than {longest}: it acts nowhere. Give the length trained at, or longer windows"
+            )
         return self
 
     @model_validator(mode="after")

@@ -128,6 +128,12 @@ def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
         ("flat", 4, 4),
         ("sliding", 4, 1),
     ]
+    stretched = ["--recipe", toy[0], "--set", 'evaluate.position_extension={kind = "ntk", from_len = 4}']
+    found = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], "--data", corpus, *stretched)
+    assert {r["position_extension"]["kind"] for r in found["readings"]} == {"ntk"}
+    fitted = ["--recipe", toy[0], "--set", 'evaluate.temperature={kind = "fitted", train_documents = 3}']
+    found = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], "--data", corpus, *fitted)
+    assert len({r["temperature"]["value"] for r in found["readings"]}) == 1
     with monkeypatch.context() as patched:
         patched.setattr("mulligan.engine.ancestry.corpus_behind", lambda file, store: Path(corpus))
         found = as_json(patched, capsys, "evaluate", result["artifact"]["path"], *options[2:])

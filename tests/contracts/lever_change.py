@@ -21,6 +21,8 @@ class LeverChange:
 TRAIN_TEXT = '{kind = "train-split", num_sequences = 3, seq_len = 8}'
 GPTQ = f'quantize={{kind = "gptq", calibration = {TRAIN_TEXT}}}'
 SIGMAS = 'grid.families.0.format.scale={kind = "standard-deviations", k = 2.0}'
+SLOT = 'evaluate.adaptation={kind = "slot"}'
+LORA = 'evaluate.adaptation={kind = "lora", chunk_tokens = 4, lr = 0.01}'
 ADAPTATION = 'evaluate.adaptation={kind = "sgd", chunk_tokens = 64}'
 
 CHANGES = [
@@ -182,6 +184,10 @@ CHANGES = [
     LeverChange("raw bytes", "evaluate", "evaluate.bytes=raw"),
     LeverChange("scoring precision", "evaluate", "evaluate.precision=bf16"),
     LeverChange("as-trained", "evaluate", 'evaluate.attention_window={kind = "causal", tokens = 2}'),
+    LeverChange("ntk at scoring", "evaluate", 'evaluate.position_extension={kind = "ntk", from_len = 4}'),
+    LeverChange("yarn at scoring", "evaluate", 'evaluate.position_extension={kind = "yarn", from_len = 4, to_len = 8}'),
+    LeverChange("fixed", "evaluate", 'evaluate.temperature={kind = "fixed", value = 0.9}'),
+    LeverChange("fitted", "evaluate", 'evaluate.temperature={kind = "fitted", train_documents = 4}'),
     LeverChange("chunked_adaptation", "evaluate", ADAPTATION),
     LeverChange("muon", "evaluate", 'evaluate.adaptation={kind = "muon", chunk_tokens = 64}'),
     LeverChange("num_frozen_blocks", "evaluate", "evaluate.adaptation.num_frozen_blocks=1", given=(ADAPTATION,)),
@@ -200,6 +206,9 @@ CHANGES = [
     ),
     LeverChange("polyak", "evaluate", 'evaluate.adaptation.polyak={kind = "ema", decay = 0.9}', given=(ADAPTATION,)),
     LeverChange("adapted rounding", "evaluate", "evaluate.adaptation.fake_quantize=grid", given=(ADAPTATION,)),
+    LeverChange("lora", "evaluate", LORA),
+    LeverChange("slot", "evaluate", SLOT),
+    LeverChange("logit_bias", "evaluate", "evaluate.adaptation.logit_bias=per-window", given=(SLOT,)),
     LeverChange("train_then_score", "evaluate", 'evaluate.adaptation={kind = "train-then-score"}'),
     LeverChange("two_pass", "evaluate", 'evaluate.adaptation={kind = "two-pass", chunk_tokens = 64}'),
     LeverChange("validation_documents", "evaluate", "data.validation_documents=4"),

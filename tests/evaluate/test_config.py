@@ -6,6 +6,8 @@ import pytest
 
 from mulligan.core.config import parse_config
 from mulligan.evaluate.config import EvaluateConfig, Flat
+from mulligan.recipe import Recipe
+from toy import model_config, recipe_data
 
 FLAT = {"kind": "flat", "context_len": 8}
 DATA = {"windows": [FLAT], "precision": "fp32", "bytes": "piece"}
@@ -59,3 +61,23 @@ def test_a_stride_beyond_the_context_is_refused_because_tokens_would_be_lost(kin
 )  # fmt: skip
 def test_each_refusal_names_the_key_and_what_is_allowed(changes, said):
     assert re.search(said, refusal(**changes))
+
+
+@pytest.mark.parametrize(
+    ("model", "extension", "said"),
+    [
+        ({"positions": {"kind": "alibi"}}, {"kind": "off"}, "stretches rotary positions, and model.positions is 'alibi'"),
+        ({}, {"kind": "ntk", "from_len": 8}, "no context of evaluate.windows is longer than 8: it acts nowhere"),
+        (
+            {"positions": {"kind": "rope", "base": 100.0, "rotated_dims": 2}, "model_dim": 32},
+            {"kind": "ntk", "from_len": 4},
+            "ntk needs more than 2 rotated dimensions",
+        ),
+    ],
+    ids=["no rope", "never longer", "too few dimensions"],
+)
+def test_an_extension_that_cannot_act_is_refused_before_anything_is_trained(model, extension, said):
+    data = recipe_data(model=model_config(vocab_size=260, **model).model_dump(mode="json"))
+    data["evaluate"]["position_extension"] = extension
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse_config(Recipe, data, "")

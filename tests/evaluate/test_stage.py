@@ -14,7 +14,7 @@ from mulligan.core.execution import Execution
 from mulligan.data.document import Document
 from mulligan.data.prepare import prepare, write_documents
 from mulligan.data.tokenizer import ByteTokenizer
-from mulligan.evaluate import evaluator, scorer
+from mulligan.evaluate import scorer
 from mulligan.evaluate.block import Watch
 from mulligan.evaluate.config import DocumentIsolated, EvaluateConfig, Flat, Sliding
 from mulligan.evaluate.stage import run
@@ -440,3 +440,30 @@ def test_a_network_is_scored_with_another_window_than_its_own(tmp_path, windows)
     assert not np.array_equal(expected.nats, nats(plain).nats)
     assert nats(asked).summary["attention_window"] == narrow
     assert "attention_window" not in nats(plain).summary
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "extension", [{"kind": "ntk", "from_len": 4}, {"kind": "yarn", "from_len": 4, "to_len": 9}], ids=lambda kind: kind["kind"]
+)
+def test_a_network_is_scored_with_positions_extended_otherwise(corpus, windows, extension):
+    """The scores are those of a network trained so, the address says so; `off` takes a trained extension away."""
+
+    def weights(**more):
+        rope = {"kind": "rope", "base": 100.0, **more}
+        model = network(model_dim=32, positions=rope)
+        return Weights(model.state_dict(), {**model.config.canonical(), "positions": rope}, {})
+
+    plain, stretched = score(corpus, windows, weights=weights()), score(corpus, windows, weights=weights(extension=extension))
+    asked = score(corpus, windows, weights=weights(), position_extension=extension)
+    off = score(corpus, windows, weights=weights(extension=extension), position_extension={"kind": "off"})
+    assert np.array_equal(asked.nats, stretched.nats)
+    assert np.array_equal(off.nats, plain.nats)
+    assert not np.array_equal(asked.nats, plain.nats)
+    assert asked.summary["position_extension"] == extension
+    assert "position_extension" not in plain.summary
+
+
+def test_an_extension_of_positions_that_do_not_rotate_is_refused(corpus):
+    with pytest.raises(ValueError, match=r"stretches rotary positions, and the network has positions 'alibi'"):
+        score(corpus, FLAT, weights=weights_of(network(positions={"kind": "alibi"})), position_extension={"kind": "off"})

@@ -9,6 +9,7 @@ from mulligan.engine.job import Outside
 from mulligan.fit.pareto import Measured, front, ladder, measure, variants
 from mulligan.flow import lay_road, lay_train_score
 from mulligan.numerics.config import RowMax, StandardDeviations
+from mulligan.quantize import stage
 from mulligan.recipe import Recipe, load_recipe
 from mulligan.store.stage_call import OutsideInput
 from mulligan.store.store import Store
@@ -79,6 +80,21 @@ def test_a_format_that_the_quantizer_refuses_is_no_point_and_a_torn_line_no_erro
     (kept,) = (tmp_path / "store" / "pareto").iterdir()
     kept.write_text(kept.read_text() + '{"key": "a", "payl')
     assert list(measure(todo, road, corpus, store, 3, Execution())) == found
+
+
+def test_hundreds_of_points_calibrate_once(tmp_path, monkeypatch):
+    made, runs = write_corpus(tmp_path / "corpus"), []
+    corpus, store = Outside(made.folder, OutsideInput("corpus", made.digest)), Store(tmp_path / "store")
+    gptq = {"kind": "gptq", "calibration": {"kind": "train-split", "num_sequences": 2, "seq_len": 8}}
+    road = lay_road(parse_config(Recipe, recipe_data(quantize=gptq), ""), 0, corpus=corpus)
+    run_jobs(road.jobs, store, Execution())
+    observe = stage.mean_products
+    monkeypatch.setattr(stage, "mean_products", lambda *given: runs.append(given) or observe(*given))
+    todo = variants(road.recipe, 4)
+    found = list(measure(todo, road, corpus, store, 3, Execution()))
+    assert len(found) == len(todo) >= 4
+    assert len(runs) == 1
+    assert found[0].payload_bytes == store.open(road.points["quantized"].call).summary()["payload_bytes"]
 
 
 def test_a_grid_without_integers_has_nothing_to_vary():

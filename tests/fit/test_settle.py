@@ -97,6 +97,21 @@ def test_a_choice_takes_the_best_score_on_train_documents_among_what_fits(place)
     assert [point.train_nats_per_token is None for point in step.points] == [not point.fits for point in step.points]
 
 
+def test_a_search_calibrates_once_and_anew_only_where_its_knob_comes_before(place):
+    store, corpus = place
+    gptq = {"kind": "gptq", "calibration": {"kind": "train-split", "num_sequences": 2, "seq_len": 8}}
+    pruned = {**gptq, "prune": {"kind": "magnitude", "fraction": 0.1, "min_elements": 64}}
+    prune = {"kind": "number", "path": "quantize.prune.fraction", "low": 0.01, "high": 0.5}
+    for quantize, knob, anew in ((gptq, NUMBER, False), (pruned, prune, True)):
+        before = set(store.keys())
+        data = json.loads(recipe(40_000, knob=NUMBER).model_dump_json())
+        given = parse_config(Recipe, {**data, "quantize": quantize, "fit": {**data["fit"], "knob": knob}}, "")
+        step = solve(given, store, corpus)
+        made = [entry.manifest["header"]["stage"] for entry in store.entries() if entry.folder.name not in before]
+        assert len(step.points) == made.count("quantize") >= 2
+        assert made.count("calibrate") == (len(step.points) if anew else 1)
+
+
 def test_a_cap_that_nothing_meets_names_the_closest_miss(place):
     store, corpus = place
     with pytest.raises(OverBudgetError, match=r"closest miss, grid.families.0.format.scale.k = 60.0, takes [\d,]+ B"):

@@ -14,12 +14,14 @@ from mulligan.data.tokenizer import ByteTokenizer
 from mulligan.engine.inline import run_jobs
 from mulligan.engine.job import Outside
 from mulligan.flow import lay_road
+from mulligan.model.network import load_network
 from mulligan.quantize import calibration, stage
 from mulligan.quantize.calibration import generated_sequences, mean_products, train_sequences
 from mulligan.quantize.config import SelfGenerated, TrainSplit
 from mulligan.recipe import Recipe
 from mulligan.store.stage_call import OutsideInput
 from mulligan.store.store import Store
+from mulligan.values.hessians import Hessians
 from mulligan.values.weights import Weights
 from toy import ToyStream, model_config, random_network, recipe_data, toy_documents
 
@@ -106,8 +108,8 @@ def test_generated_tokens_follow_the_networks_own_distribution(monkeypatch):
     assert not torch.equal(generated_sequences(config, model, 4, Execution()), found)
 
 
-def road(corpus, quantize, seed=0):
-    data = recipe_data(quantize=quantize, average={"kind": "last"})
+def road(corpus, quantize, seed=0, **changes):
+    data = recipe_data(quantize=quantize, average={"kind": "last"}, **changes)
     return lay_road(parse_config(Recipe, data, ""), seed, corpus=Outside(corpus.folder, OutsideInput("corpus", corpus.digest)))
 
 
@@ -169,6 +171,30 @@ def test_a_run_records_what_was_observed(tmp_path):
             assert best["tensors"][name]["relative_hessian_error"] < tensor["relative_hessian_error"]
 
 
+def test_roads_of_many_grids_share_one_calibration_and_give_the_bits_of_calibrating_anew(tmp_path, monkeypatch):
+    corpus, runs = prepare(toy_documents(40, 0), toy_documents(6, 1), ByteTokenizer(), tmp_path / "corpus"), []
+    monkeypatch.setattr(stage, "mean_products", lambda *given: runs.append(given) or mean_products(*given))
+    store, found = Store(tmp_path / "store"), set()
+    for bits in (3, 4, 6):
+        family = {"match": ["*"], "format": {"kind": "int", "bits": bits, "scale": {"kind": "row-max"}}}
+        whole = road(corpus, {"kind": "gptq", "calibration": TRAIN_TEXT}, grid={"families": [family]})
+        entry = made(whole, store)
+        assert len(runs) == 1
+        weights = Weights.load(store.open(whole.points["raw"].call).folder)
+        (folder := tmp_path / str(bits)).mkdir()
+        hessians = calibration_of(weights, corpus, whole.recipe.quantize)
+        stage.run(whole.recipe.quantize, whole.recipe.grid, weights, hessians).save(folder)
+        for file in entry.manifest["files"]:
+            assert (folder / file).read_bytes() == (entry.folder / file).read_bytes()
+        found.add(entry.digest)
+    assert len(found) == 3
+
+
+def calibration_of(weights, corpus, config):
+    model = load_network(weights, corpus, "cpu")
+    return Hessians(mean_products(model, train_sequences(config.calibration, corpus.tokens("train")), Execution()))
+
+
 def test_a_network_of_another_corpus_is_told(tmp_path):
     corpus = prepare(toy_documents(40, 0), toy_documents(6, 1), ByteTokenizer(), tmp_path / "corpus")
     whole = road(corpus, {"kind": "gptq", "calibration": TRAIN_TEXT})
@@ -176,4 +202,4 @@ def test_a_network_of_another_corpus_is_told(tmp_path):
     weights = Weights.load(Store(tmp_path / "store").open(next(j for j in whole.jobs if j.name == "raw").call).folder)
     other = replace(weights, model={**weights.model, "vocab_size": 261})
     with pytest.raises(ValueError, match="vocab_size = 261"):
-        stage.run(whole.recipe.quantize, whole.recipe.grid, other, corpus)
+        stage.calibrate(whole.recipe.quantize, other, corpus)

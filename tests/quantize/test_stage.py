@@ -102,7 +102,7 @@ def network():
 
 def quantize(kind, network, corpus, grid=WHOLE_GRID, **changes):
     config = TypeAdapter(QuantizeConfig).validate_python({"kind": kind, "calibration": TEXT, **changes})
-    return stage.run(config, grid, network, corpus)
+    return stage.run(config, grid, network, stage.calibrate(config, network, corpus))
 
 
 def mean_error(quantized):
@@ -128,6 +128,36 @@ def test_with_every_step_gptq_weighs_less_error_than_rounding(network, corpus, c
     assert all(nearest.record["relative_hessian_error"][name] > 0 for name in nearest.tensors if name.endswith("weight"))
     eliminated.save(tmp_path)
     assert Quantized.load(tmp_path).record == eliminated.record
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"),
+    [
+        ({"damping": 0.05, "activation_order": False, "block_columns": 7, "row_importance": 0.5}, False),
+        ({"rotation": {"kind": "hadamard"}, "correction": {"kind": "low-rank"}}, False),
+        ({"prune": {"kind": "plus-minus-one", "fraction": 0.5}}, False),
+        ({"prune": {"kind": "magnitude", "fraction": 0.3, "min_elements": 300}}, True),
+        ({"hidden_permutation": "by-row-norm"}, True),
+        ({"calibration": {**TEXT, "seq_len": 8}}, True),
+    ],
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
+)
+def test_hessians_follow_what_is_told_to_come_before_them_and_nothing_else(network, corpus, changes, moves):
+    plain, other = (
+        TypeAdapter(QuantizeConfig).validate_python({"kind": "gptq", "calibration": TEXT, **given}) for given in ({}, changes)
+    )
+    assert (plain.before_observing() != other.before_observing()) == moves
+    before, after = (stage.calibrate(config, network, corpus).tensors for config in (plain, other))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before) != moves
+
+
+@pytest.mark.parametrize("calibration", [TEXT, {"kind": "self-generated", "num_sequences": 2, "seq_len": 4}])
+def test_weights_that_are_not_finite_are_told_before_the_text_is_read(network, corpus, calibration):
+    bad = {**network.tensors, "tok_emb.weight": torch.full_like(network.tensors["tok_emb.weight"], float("nan"))}
+    config = TypeAdapter(QuantizeConfig).validate_python({"kind": "gptq", "calibration": calibration})
+    with pytest.raises(ValueError, match=r"^tok_emb.weight: [\d,]+ of .* weights are NaN or infinite"):
+        stage.calibrate(config, Weights(bad, network.model, RECORD), corpus)
 
 
 def test_gptq_shares_tensors_bits_and_scales_with_fake_quantization(network, corpus):

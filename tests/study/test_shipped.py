@@ -35,6 +35,13 @@ NAMES = {
     "qat-x-swa-equal-bytes",
     "fp16-embedding",
     "weight-decay-x-quantizer",
+    "doc-isolation-x-stride",
+    "eval-length",
+    "streaming-x-sliding",
+    "ttt-optimizer",
+    "ttt-epochs-x-lr",
+    "qat-x-ttt",
+    "ttt-legal-x-illegal",
 }
 SCALES = [(path.stem, scale) for path in sorted(FOLDER.glob("*.toml")) for scale in tomllib.loads(path.read_text())["scale"]]
 SHARED = {
@@ -52,6 +59,13 @@ SHARED = {
     "qat-x-swa-equal-bytes": 0.4,
     "fp16-embedding": 0.26,
     "weight-decay-x-quantizer": 0.34,
+    "doc-isolation-x-stride": 0.11,
+    "eval-length": 0.09,
+    "streaming-x-sliding": 0.17,
+    "ttt-optimizer": 0.15,
+    "ttt-epochs-x-lr": 0.15,
+    "qat-x-ttt": 0.3,
+    "ttt-legal-x-illegal": 0.26,
 }
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mulligan.core.execution import Execution
     from mulligan.evaluate.config import EvaluateConfig
     from mulligan.numerics.config import GridConfig
-    from mulligan.store.stage_call import OutsideInput
+    from mulligan.store.stage_call import OutsideInput, StageCall
     from mulligan.values.corpus import Corpus
     from mulligan.values.weights import Weights
 
@@ -27,7 +27,7 @@ def evaluate(
     data: Annotated[
         Path | None, Parameter(help="A prepared corpus. Default: the stored one that the file was trained on.")
     ] = None,
-    recipe: Annotated[str | None, Parameter(help="Take the windows, precision and documents of this recipe.")] = None,
+    recipe: Annotated[str | None, Parameter(help="Take the documents of this recipe, and how it scores.")] = None,
     windows: Annotated[
         Literal["flat", "sliding", "document-isolated", "streaming"] | None, Parameter(help="Default: the recipe's, else flat.")
     ] = None,
@@ -62,7 +62,8 @@ def evaluate(
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
-        readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores)
+        temperature = _fit(config, recipe, changes or [], weights, corpus, inputs, execution)
+        readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores, temperature)
     result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
@@ -94,6 +95,28 @@ def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpu
     return read_weights(file), Corpus.load(data or corpus_behind(file, Store(store)))
 
 
+def _fit(
+    config: "EvaluateConfig",
+    recipe: str | None,
+    changes: list[str],
+    weights: "Weights",
+    corpus: "Corpus",
+    inputs: tuple["OutsideInput", "OutsideInput"],
+    execution: "Execution",
+) -> tuple["StageCall", float] | None:
+    """Return the call that fits a temperature, and what it gives, where the recipe asks for one."""
+    from mulligan.evaluate import temperature
+    from mulligan.evaluate.config import FittedTemperature
+    from mulligan.flow import temperature_call
+    from mulligan.recipe import load_recipe
+
+    if recipe is None or not isinstance(config.temperature, FittedTemperature):
+        return None
+    context_len = load_recipe(recipe, changes).train.seq_len
+    fitted = temperature.fit(config, context_len, weights, corpus, execution)
+    return temperature_call(config, context_len, *inputs), fitted.value
+
+
 def _score(
     config: "EvaluateConfig",
     grid: "GridConfig | None",
@@ -103,10 +126,14 @@ def _score(
     inputs: tuple["OutsideInput", "OutsideInput"],
     execution: "Execution",
     folder: Path | None,
+    temperature: tuple["StageCall", float] | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the readings and the stages; each reading's scores go to a folder of their own below `folder`."""
     from mulligan.evaluate import stage
     from mulligan.flow import evaluate_call
+
+    call, value = temperature or (None, None)
+    calls = (*inputs, call) if call else inputs
 
     readings: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
@@ -116,14 +143,14 @@ def _score(
     for number, (i, taken, point) in enumerate([*plain, *adapted]):
         window, began = config.windows[i], time.monotonic()
         what = f"{window.kind} windows, {point}"
-        scoring = stage.run(taken, window, validation_documents, weights, corpus, execution, what, grid=grid)
+        scoring = stage.run(taken, window, validation_documents, weights, corpus, execution, what, grid=grid, temperature=value)
         if folder is None:
             summary = scoring.summary()
         else:
             (folder / f"{number}-{window.kind}").mkdir(parents=True)
             summary = scoring.save(folder / f"{number}-{window.kind}")
         readings.append({"point": point, **summary})
-        key = evaluate_call(taken, i, validation_documents, *inputs, grid).key
+        key = evaluate_call(taken, i, validation_documents, calls, grid).key
         stages.append({"stage": "evaluate", "key": key, "status": "ran", "seconds": round(time.monotonic() - began, 3)})
     return readings, stages
 

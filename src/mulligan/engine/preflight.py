@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from mulligan.engine.job import Job, folder_of
-from mulligan.evaluate.adaptation_config import Chunked
+from mulligan.evaluate.adaptation_config import Chunked, Lora
 from mulligan.evaluate.chunked_adaptation import check_adaptation
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.evaluate.evaluator import integer_formats
+from mulligan.evaluate.low_rank import check_lora
 from mulligan.evaluate.stage import check_corpus
 from mulligan.model.gpt import parameter_shapes
 from mulligan.model.network import check_bos
@@ -39,12 +40,13 @@ def preflight(jobs: Sequence[Job], store: Store) -> None:
             if isinstance(job.config, Quantizer):
                 check_acts(job.config, formats, shapes)
                 check_hidden_units(job.config, job.settings["model"])
-                if isinstance(job.config.calibration, TrainSplit):
-                    stream = Corpus.load(folder_of(job.sources["corpus"], store)).tokens("train")
-                    check_text(job.config.calibration.seq_len, stream)
+        if job.call.stage == "calibrate" and isinstance(text := getattr(job.config, "calibration", None), TrainSplit):
+            check_text(text.seq_len, Corpus.load(folder_of(job.sources["corpus"], store)).tokens("train"))
         if isinstance(job.config, EvaluateConfig):
             corpus = Corpus.load(folder_of(job.sources["corpus"], store))
             check_corpus(job.config, job.settings["num_documents"], corpus, job.settings["split"])
             if isinstance(job.config.adaptation, Chunked):
                 shapes = parameter_shapes(job.settings["model"])
                 check_adaptation(job.config.adaptation, list(shapes), integer_formats(job.settings["grid"], shapes))
+            if isinstance(job.config.adaptation, Lora):
+                check_lora(job.config.adaptation, job.settings["model"])

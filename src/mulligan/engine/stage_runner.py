@@ -70,15 +70,24 @@ def _make_average(job: Job, store: Store, execution: Execution) -> Callable[[Pat
     return (blend(job.config, averages) if isinstance(job.config, Blend) else averages[0]).save
 
 
+def _make_hessians(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.quantize import stage
+    from mulligan.quantize.config import Quantizer
+    from mulligan.values.corpus import Corpus
+
+    assert isinstance(job.config, Quantizer)
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store)) if "corpus" in job.sources else None
+    return stage.calibrate(job.config, _weights(job.sources["weights"], store), corpus, job.call.seed or 0, execution).save
+
+
 def _make_quantized(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
     from mulligan.quantize import stage
     from mulligan.quantize.config import Quantizer, UserQuantizer
-    from mulligan.values.corpus import Corpus
+    from mulligan.values.hessians import Hessians
 
     assert isinstance(job.config, Quantizer | UserQuantizer)
-    corpus = Corpus.load(folder_of(job.sources["corpus"], store)) if "corpus" in job.sources else None
-    weights = _weights(job.sources["weights"], store)
-    return stage.run(job.config, job.settings["grid"], weights, corpus, job.call.seed or 0, execution).save
+    observed = Hessians.load(folder_of(job.sources["hessians"], store)) if "hessians" in job.sources else None
+    return stage.run(job.config, job.settings["grid"], _weights(job.sources["weights"], store), observed).save
 
 
 def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -99,8 +108,21 @@ def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path
     weights = _weights(job.sources["weights"], store)
     windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
     assert isinstance(job.config, EvaluateConfig)
-    grid = job.settings.get("grid")
-    return stage.run(job.config, windows, num_documents, weights, corpus, execution, job.name, split, grid).save
+    fitted, grid = job.sources.get("temperature"), job.settings.get("grid")
+    temperature = store.open(fitted.call).summary()["value"] if isinstance(fitted, Job) else None
+    told = (job.name, split, grid, temperature)
+    return stage.run(job.config, windows, num_documents, weights, corpus, execution, *told).save
+
+
+def _make_temperature(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
+    from mulligan.evaluate import temperature
+    from mulligan.evaluate.config import EvaluateConfig
+    from mulligan.values.corpus import Corpus
+
+    corpus = Corpus.load(folder_of(job.sources["corpus"], store))
+    assert isinstance(job.config, EvaluateConfig)
+    weights = _weights(job.sources["weights"], store)
+    return temperature.fit(job.config, job.settings["context_len"], weights, corpus, execution).save
 
 
 def _make_log(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -137,8 +159,10 @@ def read_weights(path: Path) -> "Weights":
 _MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], object]]] = {
     "data": _make_data,
     "average": _make_average,
+    "calibrate": _make_hessians,
     "quantize": _make_quantized,
     "pack": _make_artifact,
+    "temperature": _make_temperature,
     "evaluate": _make_scores,
     "script": _make_log,
 }

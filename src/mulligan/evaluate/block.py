@@ -56,7 +56,7 @@ class Watch:
     def see(self, positions: IntArray, logits: torch.Tensor) -> None:
         """Keep the distributions of the wanted ones among `positions` (n,); `logits` (n, V)."""
         for i in np.flatnonzero(np.isin(positions, list(self.wanted))):
-            self.rows[int(positions[i])] = torch.log_softmax(logits[int(i)].double(), -1).cpu().numpy()
+            self.rows[int(positions[i])] = torch.log_softmax(logits[int(i)].detach().double(), -1).cpu().numpy()
 
 
 def whole(blocks: Iterator[Block]) -> Block:

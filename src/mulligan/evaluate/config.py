@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.evaluate.adaptation_config import Adaptation
-from mulligan.model.kind import OFF, AttentionWindow, Off
+from mulligan.evaluate.adaptation_config import Adaptation, Lora
+from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
     from mulligan.evaluate.window import Windows as LaidWindows
@@ -86,23 +86,50 @@ Windows = Annotated[Flat | Sliding | DocumentIsolated | Streaming, Field(discrim
 
 
 class AsTrained(FrozenConfig):
-    """The network's own attention window."""
+    """As the network was trained."""
 
     kind: Literal["as-trained"]
+
+
+AS_TRAINED = AsTrained(kind="as-trained")
+
+
+class FixedTemperature(FrozenConfig):
+    """Logits are divided by `value`."""
+
+    kind: Literal["fixed"]
+    value: float = Field(gt=0, examples=[0.95])
+
+
+class FittedTemperature(FrozenConfig):
+    """The best of `candidates` on the last `train_documents` documents of the train split, for each weights that are scored.
+
+    Fitted before scoring, by a job of its own, in flat windows of train.seq_len; its seconds belong to training.
+    """
+
+    kind: Literal["fitted"]
+    candidates: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.9, 0.95, 1.0, 1.05, 1.1), min_length=2)
+    train_documents: int = Field(default=32, ge=1)
 
 
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
 
-    `attention_window`: another window than the network was trained with, or none. `adaptation` is of the artifact's weights,
-    and is one reading more, in the last of the windows.
+    `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by which its
+    logits are divided. `adaptation` is of the artifact's weights, and is one reading more, in the last of the windows.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"]
     bytes: Literal["piece", "raw"]
     attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
-        AsTrained(kind="as-trained"), off={"kind": "as-trained"}
+        AS_TRAINED, off={"kind": "as-trained"}
+    )
+    position_extension: Annotated[AsTrained | NoExtension | Ntk | Yarn, Field(discriminator="kind")] = lever_field(
+        AS_TRAINED, off={"kind": "as-trained"}
+    )
+    temperature: Annotated[Off | FixedTemperature | FittedTemperature, Field(discriminator="kind")] = lever_field(
+        OFF, off={"kind": "off"}
     )
     adaptation: Adaptation = lever_field(OFF, off={"kind": "off"})
 
@@ -112,6 +139,16 @@ class EvaluateConfig(FrozenConfig):
             raise ValueError(
                 "adaptation goes from window to window of the last of the windows, and streaming has none. "
                 "Put other windows last, such as sliding"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _chunks_fit(self) -> Self:
+        adaptation, context_len = self.adaptation, self.windows[-1].context_len
+        if isinstance(adaptation, Lora) and adaptation.chunk_tokens > context_len:
+            raise ValueError(
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
+                "windows: a chunk is scored in one window. Give chunks of at most that"
             )
         return self
 

@@ -54,26 +54,34 @@ class Scorer:
         begin, total = int(windows.first[0]), total or len(windows.start)
         nats = torch.full((int(windows.stop[-1]) - begin,), float("nan"))
         for batch in _batches(windows, self.model.config.vocab_size):
-            start, first, stop = windows.start[batch], windows.first[batch], windows.stop[batch]
-            length, scored_from = int((stop - start).max()), int((first - start).min())
-            position = start[:, None] + np.arange(scored_from, length)
-            counted = (position >= first[:, None]) & (position < stop[:, None])
-            scored = self._run(start, length, scored_from, position, counted)
-            nats[torch.from_numpy(position[counted] - begin)] = scored[torch.from_numpy(counted)]
+            scored, position, counted = self.run(windows[batch])
+            nats[torch.from_numpy(position[counted] - begin)] = scored.float().cpu()[torch.from_numpy(counted)]
             done += len(batch)
             self.execution.progress(what, done, total, "windows")
         if self.watch is not None:
             self.watch.scored(np.arange(begin, begin + len(nats)))
         return nats.numpy()
 
-    def _run(self, start: IntArray, length: int, scored_from: int, position: IntArray, counted: Array) -> torch.Tensor:
-        """Return the nats (windows, length - scored_from), on the CPU, of equally long windows that begin at `start`."""
+    def run(self, windows: Windows) -> tuple[torch.Tensor, IntArray, Array]:
+        """Return the nats (windows, n) of windows that run as one batch, the positions that they are of, and which count.
+
+        All windows are run to the length of the longest, and scored from the first place that any of them counts on.
+        """
+        start, first, stop = windows.start[:, None], windows.first[:, None], windows.stop[:, None]
+        length, scored_from = int((stop - start).max()), int((first - start).min())
+        position = start + np.arange(scored_from, length)
+        counted = (position >= first) & (position < stop)
         device = torch.device(self.execution.device)
-        index = np.minimum(start[:, None] + np.arange(length + 1), self.passage.num_positions)
+        index = np.minimum(start + np.arange(length + 1), self.passage.num_positions)
         tokens = torch.from_numpy(self.passage.gather(index)).to(device)
+        positions = np.where(counted, position, -1)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.model.logits(self.model.hidden(tokens[:, :-1], scored_from, self.context_len))
-        return self.nats(logits, tokens[:, scored_from + 1 :], np.where(counted, position, -1)).float().cpu()
+            return self._scored(tokens, scored_from, positions), position, counted
+
+    def _scored(self, tokens: torch.Tensor, scored_from: int, positions: IntArray) -> torch.Tensor:
+        """Return the nats (n, T - scored_from) of tokens (n, T + 1) from `scored_from` on; `positions`: see `nats`."""
+        logits = self.model.logits(self.model.hidden(tokens[:, :-1], scored_from, self.context_len))
+        return self.nats(logits, tokens[:, scored_from + 1 :], positions)
 
     def nats(self, logits: torch.Tensor, targets: torch.Tensor, positions: IntArray) -> torch.Tensor:
         """Return the nats (...) of targets (...) by logits (..., V); `positions` (...) of the passage, -1 for none."""

@@ -13,7 +13,7 @@ from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
-from mulligan.evaluate.config import AsTrained, EvaluateConfig, Streaming
+from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature, Streaming
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
@@ -35,18 +35,20 @@ def run(
     what: str = "evaluate",
     split: Split = "validation",
     grid: GridConfig | None = None,
+    temperature: float | None = None,
 ) -> "Scoring":
     """Return the scoring of the first `num_documents` validation documents (None: all), or of the last ones of the train split.
 
     The stream of N documents ends with the next BOS, the last target of document N, where there is one. A target belongs
-    to the document of the token before it. `grid`: by which adaptation rounds, where it does. ValueError when the corpus and
-    the network have different vocabularies.
+    to the document of the token before it. `grid`: by which adaptation rounds, where it does. `temperature`: the fitted one,
+    where the config asks for one. ValueError when the corpus and the network have different vocabularies.
     """
     num_documents = check_corpus(config, num_documents, corpus, split)
     documents = corpus.documents(split)
     chosen = chosen_documents(num_documents, split, len(documents.starts))
     passage = Passage.of_stream(corpus.tokens(split), documents, chosen, corpus.byte_table())
-    weights, seen_through = _seen_through(config, weights)
+    weights, address_of_network = seen_through(config, weights)
+    config, address_of_temperature = _at_temperature(config, temperature)
     model = load_network(weights, corpus, execution.device)
     address: dict[str, Json] = {
         "windows": windows.kind,
@@ -57,8 +59,10 @@ def run(
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
         "legal": config.legal,
+        **({} if isinstance(config.adaptation, Off) else {"adaptation": config.adaptation.canonical()}),
         **({"documents": windows.documents} if isinstance(windows, Streaming) else {}),
-        **seen_through,
+        **address_of_network,
+        **address_of_temperature,
     }
 
     def blocks(watch: Watch | None) -> Iterator[Block]:
@@ -157,12 +161,31 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
     return num_documents or present
 
 
-def _seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
-    """Return the weights of a network with the window that scoring asks for, and what its address says of it."""
-    address: dict[str, Json] = {}
-    if not isinstance(config.adaptation, Off):
-        address["adaptation"] = config.adaptation.canonical()
-    if isinstance(config.attention_window, AsTrained):
-        return weights, address
-    window = config.attention_window.canonical()
-    return replace(weights, model={**weights.model, "attention_window": window}), {**address, "attention_window": window}
+def seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:
+    """Return the weights of a network with the window and positions that scoring asks for, and what its address says of it."""
+    model, said = dict(weights.model), dict[str, Json]()
+    if not isinstance(config.attention_window, AsTrained):
+        model["attention_window"] = said["attention_window"] = config.attention_window.canonical()
+    if not isinstance(config.position_extension, AsTrained):
+        positions = model["positions"]
+        assert isinstance(positions, dict)
+        if positions["kind"] != "rope":
+            raise ValueError(
+                f"evaluate.position_extension = {config.position_extension.kind!r} stretches rotary positions, and the network "
+                f"has positions {positions['kind']!r}. Leave it out, or score a network of positions 'rope'."
+            )
+        said["position_extension"] = config.position_extension.canonical()
+        model["positions"] = {**positions, "extension": said["position_extension"]}
+    return replace(weights, model=model), said
+
+
+def _at_temperature(config: EvaluateConfig, fitted: float | None) -> tuple[EvaluateConfig, dict[str, Json]]:
+    """Return the config with a fitted temperature put in, and what a score's address says of it."""
+    asked = config.temperature
+    if isinstance(asked, Off):
+        return config, {}
+    if isinstance(asked, FittedTemperature):
+        assert fitted is not None, "fitted before scoring"
+        config = config.replace(temperature=FixedTemperature(kind="fixed", value=fitted))
+        return config, {"temperature": {**asked.canonical(), "value": fitted}}
+    return config, {"temperature": asked.canonical()}

@@ -22,7 +22,7 @@ class Windows:
     first: IntArray
     stop: IntArray
 
-    def __getitem__(self, chosen: slice) -> "Windows":
+    def __getitem__(self, chosen: slice | IntArray) -> "Windows":
         """Return some of the windows."""
         return Windows(self.start[chosen], self.first[chosen], self.stop[chosen])
 

@@ -93,21 +93,23 @@ def measure(
     path = store.root / "pareto" / f"{digest([source.call.key, corpus.call.key, num_documents])[:16]}.jsonl"
     path.parent.mkdir(exist_ok=True)
     known = {line["key"]: line for line in _lines(path)}
-    for i, variant in enumerate(todo):
-        laid = lay_road(variant.recipe, road.seed, corpus=corpus, weights=weights)
-        scorer = lay_train_score(laid, num_documents)
-        if scorer.call.key not in known:
-            try:
-                known[scorer.call.key] = _run(laid, scorer, execution)
-            except ValueError:
-                if i == 0:
-                    raise
-                continue  # a format that the run's quantizer refuses is no point
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(known[scorer.call.key]) + "\n")
-        execution.progress("points", i + 1, len(todo), "")
-        line = known[scorer.call.key]
-        yield Measured(variant.formats, line["payload_bytes"], line["nats_per_token"], line["bits_per_byte"], i == 0)
+    with tempfile.TemporaryDirectory(prefix="mulligan-pareto-") as folder:
+        scratch = Store(Path(folder))
+        for i, variant in enumerate(todo):
+            laid = lay_road(variant.recipe, road.seed, corpus=corpus, weights=weights)
+            scorer = lay_train_score(laid, num_documents)
+            if scorer.call.key not in known:
+                try:
+                    known[scorer.call.key] = _run(laid, scorer, scratch, execution)
+                except ValueError:
+                    if i == 0:
+                        raise
+                    continue  # a format that the run's quantizer refuses is no point
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(known[scorer.call.key]) + "\n")
+            execution.progress("points", i + 1, len(todo), "")
+            line = known[scorer.call.key]
+            yield Measured(variant.formats, line["payload_bytes"], line["nats_per_token"], line["bits_per_byte"], i == 0)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -119,14 +121,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
 
 
-def _run(road: Road, scorer: Job, execution: Execution) -> dict[str, Any]:
-    """Quantize, pack and score in a store that is thrown away: hundreds of artifacts would fill a disk."""
-    jobs = [*(job for job in road.jobs if job.call.stage in ("quantize", "pack")), scorer]
-    with tempfile.TemporaryDirectory(prefix="mulligan-pareto-") as folder:
-        store = Store(Path(folder))
-        run_jobs(jobs, store, Execution(execution.device, execution.compile))
-        scores = store.open(scorer.call).summary()
-        payload_bytes = store.open(jobs[-2].call).summary()["payload_bytes"]
+def _run(road: Road, scorer: Job, scratch: Store, execution: Execution) -> dict[str, Any]:
+    """Quantize, pack and score, and keep only what other variants read: hundreds of artifacts would fill a disk."""
+    jobs = [*(job for job in road.jobs if job.call.stage in ("calibrate", "quantize", "pack", "temperature")), scorer]
+    run_jobs(jobs, scratch, Execution(execution.device, execution.compile))
+    scores = scratch.open(scorer.call).summary()
+    payload_bytes = scratch.open(next(job for job in jobs if job.call.stage == "pack").call).summary()["payload_bytes"]
+    scratch.record_run("shared", {"keys": [job.call.key for job in jobs if job.call.stage == "calibrate"]})
+    scratch.gc()
     return {
         "key": scorer.call.key,
         "payload_bytes": payload_bytes,

@@ -27,6 +27,14 @@ from mulligan.model.softcap import softcap
 from mulligan.model.value_embedding import ValueEmbeddingTable
 
 
+class Head(nn.Module):
+    """The last product, tied or not: a module without weights of its own, so that hooks see it as they see the linear ones."""
+
+    def forward(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return hidden (..., model_dim) times weight (vocab_size, model_dim), transposed."""
+        return F.linear(hidden, weight)
+
+
 class GPT(nn.Module):
     """The network of levers section 2, with what `config` switches on. Set `looping` False until a recurrence begins."""
 
@@ -59,6 +67,7 @@ class GPT(nn.Module):
             self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         tied = isinstance(config.embedding, TiedEmbedding)
         self.lm_head = None if tied else nn.Linear(config.model_dim, config.vocab_size, bias=False)
+        self.head = Head()
         if not self.tok_emb.weight.is_meta:  # else asked for its shapes alone
             initialise(self, config, seed)
 
@@ -165,7 +174,7 @@ class GPT(nn.Module):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the softcapped logits (..., vocab_size), float32, of a hidden stream (..., model_dim)."""
         weight = self.tok_emb.weight if self.lm_head is None else self.lm_head.weight
-        return softcap(F.linear(hidden, weight).float(), self.config.logit_softcap, self.config.softcap)
+        return softcap(self.head(hidden, weight).float(), self.config.logit_softcap, self.config.softcap)
 
     def forward(
         self, tokens: torch.Tensor, targets: torch.Tensor, scored_from: int = 0, context_len: int | None = None

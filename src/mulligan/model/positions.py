@@ -5,7 +5,7 @@ What it does     Rotates each pair (j, j + d / 2) of the first d dimensions of q
 Why it may help  A query meets a key at an angle that depends on their distance alone; no parameters, any length. Dimensions
                  left alone match content at any distance.
 Touches          model: queries and keys before the attention product.
-Recipe           model.positions=rope, model.positions.extension
+Recipe           model.positions=rope, model.positions.extension, evaluate.position_extension
 Cost             Four multiplications per rotated query and key element.
 Source           Su et al. 2021, arXiv:2104.09864; NTK-aware scaling: bloc97 2023; YaRN: Peng et al. 2023, arXiv:2309.00071
                  (frequencies alone, no temperature); parameter-golf starter script, PR 315 (partial), 96, 640.

@@ -4,8 +4,9 @@ What it does     Runs the network over the calibration text and keeps the mean o
                  (its Hessian, up to a factor); for the head, tied or not, over the final norm's outputs.
 Why it may help  GPTQ needs it, and any quantizer can tell by it what its errors do to outputs. Generated text asks for no data.
 Touches          quantize: what is known of the inputs; no weight by itself, and never a validation token.
-Cost             A forward pass over the text and cols^2 products per input. Writing text itself takes a pass per token over all
-                 before it, half of seq_len times as much (128 x 256 tokens, 1 M parameters, one busy core: 7 minutes).
+Cost             A forward pass over the text and cols^2 products per input, once for all grids; 4 bytes x cols^2 per matrix are
+                 stored. Writing text itself takes a pass per token over all before it, half of seq_len times as much (128 x 256
+                 tokens, 1 M parameters, one busy core: 7 minutes).
 Source           Frantar et al. 2023, arXiv:2210.17323; parameter-golf PR 1394 (train split), 1019 (self-generated).
 
 Products are summed in float32, in the order of the text. Their last bits follow those of the forward pass, and so the number of

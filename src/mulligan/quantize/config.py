@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mulligan.core.canonical import Json
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
 from mulligan.model.kind import OFF, Off
@@ -90,6 +91,11 @@ class Quantizer(FrozenConfig):
     calibration: Annotated[Off | TrainSplit | SelfGenerated, Field(discriminator="kind")] = lever_field(
         OFF, off={"kind": "off"}
     )
+
+    def before_observing(self) -> dict[str, Json]:
+        """Return what Hessians depend on, canonical: the text, and the steps that come before it is read."""
+        steps = {"calibration", "hidden_permutation", *(["prune"] if isinstance(self.prune, MagnitudePruning) else [])}
+        return {name: value for name, value in self.canonical().items() if name in steps}
 
     @model_validator(mode="after")
     def _zeros_stay_zeros(self) -> Self:

@@ -1,4 +1,4 @@
-"""The quantize stage: Weights -> Quantized.
+"""The quantize stage: Weights -> Quantized, by way of Hessians where it calibrates: a value of their own, shared by all grids.
 
 A lever of this stage may touch codes, scales and bits per tensor, with calibration tokens of the train split alone;
 not the parameter set, and no validation token.
@@ -40,38 +40,55 @@ from mulligan.quantize.plus_minus_one_pruning import prune_plus_minus_ones
 from mulligan.quantize.rotation import rotate_hessian, rotation_seed
 from mulligan.quantize.round_to_nearest import round_to_nearest
 from mulligan.values.corpus import Corpus
+from mulligan.values.hessians import Hessians
 from mulligan.values.quantized import Quantized, QuantizedTensor
 from mulligan.values.weights import Weights
 
 
-def run(
-    config: Quantizer | UserQuantizer,
-    grid: GridConfig,
+def calibrate(
+    config: Quantizer,
     weights: Weights,
     corpus: Corpus | None = None,
     seed: int = 0,
     execution: Execution | None = None,
-) -> Quantized:
+) -> Hessians:
+    """Return the Hessian of each matrix whose inputs are observed on the calibration text; ValueError as `run`.
+
+    `corpus`: given where the text is of its train split; `seed`: read where the network writes the text. Nothing here
+    depends on a grid, nor on anything else of `config` than `config.before_observing()`.
+    """
+    for name, tensor in weights.tensors.items():
+        _check_finite(name, tensor)
+    execution = execution or Execution()
+    given = _pruned(config, _sorted(config, weights))
+    if isinstance(config.calibration, TrainSplit):
+        assert corpus is not None
+        model = load_network(given, corpus, execution.device)
+        return Hessians(mean_products(model, train_sequences(config.calibration, corpus.tokens("train")), execution))
+    assert isinstance(config.calibration, SelfGenerated)
+    model = load_network(given, None, execution.device)
+    return Hessians(mean_products(model, generated_sequences(config.calibration, model, seed, execution), execution))
+
+
+def run(config: Quantizer | UserQuantizer, grid: GridConfig, weights: Weights, observed: Hessians | None = None) -> Quantized:
     """Return `weights` on the grid; ValueError for weights that are not finite or that fp16 cannot hold.
 
-    `corpus`: given where calibration reads its train split; `seed`: read where the network writes the calibration text.
+    `observed`: what `calibrate` returned for the same config and weights, where the config calibrates.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
     formats = assign(grid, shapes)
     for name, tensor in weights.tensors.items():
         _check_range(name, tensor, formats[name])
     record: dict[str, Json] = {"kind": config.kind, "weights": weights.record}
-    hessians: dict[str, torch.Tensor] = {}
+    hessians = observed.tensors if observed else {}
     if isinstance(config, UserQuantizer):
         tensors = config.quantize(formats, {name: tensor.clone() for name, tensor in weights.tensors.items()})
         _check_formats(config.kind, formats, tensors)
     else:
+        assert (observed is None) == (config.calibration.kind == "off")
         check_acts(config, formats, shapes)
-        if config.hidden_permutation != "off":
-            model = parse_config(ModelConfig, weights.model, "model")
-            check_hidden_units(config, model)
-            weights = replace(weights, tensors=sort_hidden_units(model, weights.tensors))
-        tensors, hessians = _quantize(config, formats, weights, corpus, seed, execution or Execution())
+        weights = _sorted(config, weights)
+        tensors = _quantize(config, formats, weights, hessians)
         if isinstance(config, Gptq):
             record["rounded_to_nearest"] = _unobserved(formats, hessians)
     stored = Quantized(tensors, weights.model, {}).dequantize()
@@ -82,40 +99,31 @@ def run(
     return Quantized(tensors, weights.model, record)
 
 
+def _sorted(config: Quantizer, weights: Weights) -> Weights:
+    if config.hidden_permutation == "off":
+        return weights
+    model = parse_config(ModelConfig, weights.model, "model")
+    check_hidden_units(config, model)
+    return replace(weights, tensors=sort_hidden_units(model, weights.tensors))
+
+
+def _pruned(config: Quantizer, weights: Weights) -> Weights:
+    if not isinstance(config.prune, MagnitudePruning):
+        return weights
+    return replace(weights, tensors=prune_by_magnitude(config.prune, weights.tensors))
+
+
 def _quantize(
-    config: Quantizer,
-    formats: Mapping[str, Format],
-    weights: Weights,
-    corpus: Corpus | None,
-    seed: int,
-    execution: Execution,
-) -> tuple[dict[str, QuantizedTensor | torch.Tensor], dict[str, torch.Tensor]]:
-    """Return every tensor in its format, and the Hessians that calibration observed: prune, observe, round, prune, correct."""
-    given = weights
-    if isinstance(config.prune, MagnitudePruning):
-        given = replace(weights, tensors=prune_by_magnitude(config.prune, weights.tensors))
-    hessians = _calibrate(config, given, corpus, seed, execution)
-    tensors = {name: _in_format(config, formats[name], tensor, hessians.get(name)) for name, tensor in given.tensors.items()}
+    config: Quantizer, formats: Mapping[str, Format], weights: Weights, hessians: Mapping[str, torch.Tensor]
+) -> dict[str, QuantizedTensor | torch.Tensor]:
+    """Return every tensor in its format: prune, round, prune, correct."""
+    given = _pruned(config, weights).tensors
+    tensors = {name: _in_format(config, formats[name], tensor, hessians.get(name)) for name, tensor in given.items()}
     if isinstance(config.prune, PlusMinusOnePruning):
         tensors = prune_plus_minus_ones(config.prune, tensors)
     if isinstance(config.correction, LowRankCorrection):
         tensors = correct_worst(config.correction, weights.tensors, tensors)
-    return tensors, hessians
-
-
-def _calibrate(
-    config: Quantizer, weights: Weights, corpus: Corpus | None, seed: int, execution: Execution
-) -> dict[str, torch.Tensor]:
-    """Return the Hessian of each matrix whose inputs are observed on the calibration text; none without calibration."""
-    calibration = config.calibration
-    if isinstance(calibration, TrainSplit):
-        assert corpus is not None
-        sequences = train_sequences(calibration, corpus.tokens("train"))
-        return mean_products(load_network(weights, corpus, execution.device), sequences, execution)
-    if isinstance(calibration, SelfGenerated):
-        model = load_network(weights, None, execution.device)
-        return mean_products(model, generated_sequences(calibration, model, seed, execution), execution)
-    return {}
+    return tensors
 
 
 def _in_format(
@@ -158,16 +166,20 @@ def _check_formats(kind: str, formats: Mapping[str, Format], tensors: Mapping[st
 
 
 def _check_range(name: str, tensor: torch.Tensor, format: Format) -> None:
-    num_bad = int((~torch.isfinite(tensor)).sum())
-    if num_bad:
-        raise ValueError(
-            f"{name}: {num_bad:,} of {tensor.numel():,} weights are NaN or infinite; only finite weights can be "
-            "quantized. The training that made them diverged: lower its learning rate, or take an earlier state."
-        )
+    _check_finite(name, tensor)
     greatest = float(tensor.abs().max()) if tensor.numel() else 0.0
     if greatest > FP16_MAX and not isinstance(format, Fp32Format):
         raise ValueError(
             f"{name}: the greatest |weight| is {greatest:g}; the format {format.kind} holds up to {FP16_MAX:g}. "
             "Trained weights are seldom above 100, so it has most likely diverged: lower its learning rate. If the weights "
             'are meant to be so, give their family format = {kind = "fp32"}.'
+        )
+
+
+def _check_finite(name: str, tensor: torch.Tensor) -> None:
+    num_bad = int((~torch.isfinite(tensor)).sum())
+    if num_bad:
+        raise ValueError(
+            f"{name}: {num_bad:,} of {tensor.numel():,} weights are NaN or infinite; only finite weights can be "
+            "quantized. The training that made them diverged: lower its learning rate, or take an earlier state."
         )

@@ -177,7 +177,7 @@ def evaluate_call(
 ) -> StageCall:
     """Return the call that takes reading number `i` of `config`; the number of documents is part of its address.
 
-    `inputs`: the weights, the corpus, a fitted temperature where there is one. `grid`: by which adaptation rounds, where it does.
+    `inputs`: the weights, the corpus, a fitted temperature if there is one. `grid`: by which adaptation rounds, where it does.
     """
     data: dict[str, Json] = {**config.canonical(), "windows": config.windows[i].canonical()}
     if getattr(config.adaptation, "fake_quantize", "off") == "grid" and grid is not None:

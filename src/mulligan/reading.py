@@ -33,6 +33,7 @@ READING = (
     "attention_window",
     "position_extension",
     "temperature",
+    "mixture",
     "adaptation",
 )
 
@@ -45,6 +46,7 @@ def windows_text(reading: Mapping[str, Any]) -> str:
     said += [f"attention {window.get('tokens', 'full')}"] if window else []
     said += [f"positions {_extension_text(extension)}"] if extension else []
     said += [f"temperature {temperature['value']:g}"] if (temperature := reading.get("temperature")) else []
+    said += [f"{mixture['weight']:g} x {mixture['kind']}"] if (mixture := reading.get("mixture")) else []
     said += [str(adaptation["kind"])] if (adaptation := reading.get("adaptation")) else []
     return ", ".join(said)
 

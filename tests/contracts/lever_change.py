@@ -188,6 +188,12 @@ CHANGES = [
     LeverChange("yarn at scoring", "evaluate", 'evaluate.position_extension={kind = "yarn", from_len = 4, to_len = 8}'),
     LeverChange("fixed", "evaluate", 'evaluate.temperature={kind = "fixed", value = 0.9}'),
     LeverChange("fitted", "evaluate", 'evaluate.temperature={kind = "fitted", train_documents = 4}'),
+    LeverChange("ngram_mixture", "evaluate", 'evaluate.mixture={kind = "ngram", order = 3, weight = 0.1}'),
+    LeverChange(
+        "hashed_ngram_mixture",
+        "evaluate",
+        'evaluate.mixture={kind = "hashed-ngram", order = 3, weight = 0.4, num_buckets = 16}',
+    ),
     LeverChange("chunked_adaptation", "evaluate", ADAPTATION),
     LeverChange("muon", "evaluate", 'evaluate.adaptation={kind = "muon", chunk_tokens = 64}'),
     LeverChange("num_frozen_blocks", "evaluate", "evaluate.adaptation.num_frozen_blocks=1", given=(ADAPTATION,)),

@@ -145,7 +145,7 @@ def test_no_token_changes_a_score_or_a_distribution_before_it(config):
     watch = Watch(wanted)
     nats = scored(config, model, text, watch=watch).nats
     moved = []
-    for changed in (2, 7, 12, 21, 34):
+    for changed in (7, 21, 34):
         other = tokens.copy()
         other[changed] = (tokens[changed] + 5) % 30 + 2
         seen = Watch(wanted)

@@ -60,7 +60,7 @@ SHARED = {
     "fp16-embedding": 0.26,
     "weight-decay-x-quantizer": 0.34,
     "doc-isolation-x-stride": 0.11,
-    "eval-length": 0.09,
+    "eval-length": 0.11,
     "streaming-x-sliding": 0.17,
     "ttt-optimizer": 0.15,
     "ttt-epochs-x-lr": 0.15,

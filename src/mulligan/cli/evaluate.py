@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mulligan.core.execution import Execution
     from mulligan.evaluate.config import EvaluateConfig
     from mulligan.numerics.config import GridConfig
+    from mulligan.recipe import Recipe
     from mulligan.store.stage_call import OutsideInput, StageCall
     from mulligan.values.corpus import Corpus
     from mulligan.values.weights import Weights
@@ -53,17 +54,18 @@ def evaluate(
     from mulligan.recipe import load_recipe
     from mulligan.store.stage_call import OutsideInput
 
-    budget_bytes = load_recipe(recipe, changes or []).budget_bytes if recipe else BUDGET_BYTES
+    given = load_recipe(recipe, changes or []) if recipe else None
     config, validation_documents = _config(recipe, changes or [], windows, context_len, stride, validation_documents)
-    grid = load_recipe(recipe, changes or []).grid if recipe else None
     if scores is not None and scores.exists():
         raise ValueError(f"{scores} exists already. Give a folder that does not, or delete it first.")
     weights, corpus = _load(artifact_or_weights, data, store)
     inputs = weights_at(artifact_or_weights).call, OutsideInput("corpus", corpus.digest)
     with show_progress() as progress:
         execution = make_execution(device, threads, compile_network=False, progress=progress)
-        temperature = _fit(config, recipe, changes or [], weights, corpus, inputs, execution)
-        readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores, temperature)
+        fitted = _fit(config, given, weights, corpus, inputs, execution)
+        grid = given.grid if given else None
+        readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores, fitted)
+    budget_bytes = given.budget_bytes if given else BUDGET_BYTES
     result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
@@ -97,8 +99,7 @@ def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpu
 
 def _fit(
     config: "EvaluateConfig",
-    recipe: str | None,
-    changes: list[str],
+    recipe: "Recipe | None",
     weights: "Weights",
     corpus: "Corpus",
     inputs: tuple["OutsideInput", "OutsideInput"],
@@ -108,11 +109,10 @@ def _fit(
     from mulligan.evaluate import temperature
     from mulligan.evaluate.config import FittedTemperature
     from mulligan.flow import temperature_call
-    from mulligan.recipe import load_recipe
 
     if recipe is None or not isinstance(config.temperature, FittedTemperature):
         return None
-    context_len = load_recipe(recipe, changes).train.seq_len
+    context_len = recipe.train.seq_len
     fitted = temperature.fit(config, context_len, weights, corpus, execution)
     return temperature_call(config, context_len, *inputs), fitted.value
 

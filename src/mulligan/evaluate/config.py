@@ -112,11 +112,37 @@ class FittedTemperature(FrozenConfig):
     train_documents: int = Field(default=32, ge=1)
 
 
+class NgramMixture(FrozenConfig):
+    """(1 - `weight`) of the network's probability and `weight` of an n-gram's, counted on what was scored before.
+
+    Orders 1 to `order`, each smoothed by the one below with `concentration` counts; `within` one document or the whole stream.
+    """
+
+    kind: Literal["ngram"]
+    order: int = Field(ge=1, examples=[3])
+    weight: float = Field(gt=0, lt=1, examples=[0.05])
+    concentration: float = Field(default=0.5, gt=0)
+    within: Literal["document", "stream"] = "stream"
+
+
+class HashedNgramMixture(FrozenConfig):
+    """The gold token's counts in hashed buckets, blended with no sum over the vocabulary: no distribution (rules C2)."""
+
+    legal: ClassVar[bool] = False
+
+    kind: Literal["hashed-ngram"]
+    order: int = Field(ge=2, examples=[5])
+    weight: float = Field(gt=0, lt=1, examples=[0.4])
+    num_buckets: int = Field(ge=2, examples=[4096])
+    min_count: int = Field(default=2, ge=1)
+
+
 class EvaluateConfig(FrozenConfig):
     """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
 
     `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by which its
-    logits are divided. `adaptation` is of the artifact's weights, and is one reading more, in the last of the windows.
+    logits are divided. `mixture`: what its probabilities are then mixed with. `adaptation` is of the artifact's weights, and is
+    one reading more, in the last of the windows.
     """
 
     windows: tuple[Windows, ...] = Field(min_length=1)
@@ -129,6 +155,9 @@ class EvaluateConfig(FrozenConfig):
         AS_TRAINED, off={"kind": "as-trained"}
     )
     temperature: Annotated[Off | FixedTemperature | FittedTemperature, Field(discriminator="kind")] = lever_field(
+        OFF, off={"kind": "off"}
+    )
+    mixture: Annotated[Off | NgramMixture | HashedNgramMixture, Field(discriminator="kind")] = lever_field(
         OFF, off={"kind": "off"}
     )
     adaptation: Adaptation = lever_field(OFF, off={"kind": "off"})
@@ -155,7 +184,7 @@ class EvaluateConfig(FrozenConfig):
     @property
     def legal(self) -> bool:
         """Whether a score taken so may be called one: no part of it breaks a rule on purpose."""
-        return all(getattr(part, "legal", True) for part in (*self.windows, self.adaptation))
+        return all(getattr(part, "legal", True) for part in (*self.windows, self.mixture, self.adaptation))
 
     @property
     def unadapted(self) -> "EvaluateConfig":

@@ -22,6 +22,7 @@ from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
 from mulligan.evaluate.flat import flat_windows
 from mulligan.evaluate.lora import adapt_per_document
+from mulligan.evaluate.mixture import mixed
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.sliding import sliding_windows
@@ -51,6 +52,21 @@ def evaluate(
 
     `grid`: by which adaptation rounds, where it does.
     """
+    blocks = _of_network(config, windows, model, passage, execution, what, watch, grid)
+    return mixed(config.mixture, blocks, passage, model.config.vocab_size, watch)
+
+
+def _of_network(
+    config: EvaluateConfig,
+    windows: WindowsConfig,
+    model: GPT,
+    passage: Passage,
+    execution: Execution,
+    what: str,
+    watch: Watch | None,
+    grid: GridConfig | None,
+) -> Iterator[Block]:
+    """Return the scores by the network alone."""
     temperature = config.temperature
     assert not isinstance(temperature, FittedTemperature), "a fitted temperature is put in before scoring"
     divisor = temperature.value if isinstance(temperature, FixedTemperature) else 1.0

@@ -59,7 +59,7 @@ def run(
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
         "legal": config.legal,
-        **({} if isinstance(config.adaptation, Off) else {"adaptation": config.adaptation.canonical()}),
+        **{name: part.canonical() for name in ("mixture", "adaptation") if not isinstance(part := getattr(config, name), Off)},
         **({"documents": windows.documents} if isinstance(windows, Streaming) else {}),
         **address_of_network,
         **address_of_temperature,

@@ -4,6 +4,7 @@ Checked before anything runs; scores whose addresses differ in more than a facto
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mulligan.engine.job import Job
@@ -72,6 +73,13 @@ def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]
         found = {arm.name: _measured(find_score(road, address)) for arm, road in zip(arms, roads, strict=True)}
         if len({str(measured) for measured in found.values()}) > 1 and not varied:
             raise ValueError(f"The metric ({address}) is another measurement in each arm, and no factor varies it: {found}.")
+
+
+def taken(study: StudyConfig, road: Road) -> Road:
+    """Return a road with those readings alone that a metric of the study names."""
+    addresses = [study.metric, *(address for metric in study.secondary for address in _addresses(metric))]
+    named = {find_score(road, address).call.key for address in addresses}
+    return replace(road, jobs=tuple(job for job in road.jobs if job.call.stage != "evaluate" or job.call.key in named))
 
 
 def _kind(study: StudyConfig) -> str:

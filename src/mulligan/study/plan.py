@@ -1,7 +1,7 @@
 """The plan of a study: cells, the jobs they share, and what that costs, before anything runs. Torch-free."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 from mulligan.study.config import StudyConfig
 from mulligan.study.design import Arm, make_arms
-from mulligan.study.metric import check_metrics
+from mulligan.study.metric import check_metrics, taken
 from mulligan.study.script_cell import ScriptRoad, lay_script
 
 BEFORE_A_KNOB = ("data", "train", "observe", "average")
@@ -80,6 +80,7 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None, store: Store | 
     first = cells[: len(arms)]
     _check_difference(first)
     check_metrics(study, arms, [cell.road for cell in first if isinstance(cell.road, Road)])
+    cells = [replace(cell, road=taken(study, cell.road)) if isinstance(cell.road, Road) else cell for cell in cells]
     scripts = [source for job in first[0].road.jobs for role, source in job.sources.items() if role == "script"]
     identity = study_hash(study, arms, [given.call.key for given in (corpus, *weights, *scripts) if given])
     if study.phase == "confirm" and study.frozen != identity:

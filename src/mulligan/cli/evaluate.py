@@ -47,7 +47,7 @@ def evaluate(
     What was trained on the documentation of this Python needs no --data: the store knows the corpus behind its own values.
     """
     from mulligan.cli.setting import make_execution
-    from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.cli.terminal import show_progress
     from mulligan.engine.job import weights_at
     from mulligan.pack.budget import BUDGET_BYTES
     from mulligan.reading import artifact_bytes, check_budget
@@ -74,15 +74,20 @@ def evaluate(
         "artifact": artifact_bytes(artifact_or_weights, budget_bytes) if weights.record["kind"] == "quantized" else None,
         "stages": stages,
     }
-    if json:
-        print_json(result)
-    else:
-        from mulligan.cli.run import print_readings
-
-        print_readings(f"{artifact_or_weights} on {corpus.folder}", readings)
+    _print(result, f"{artifact_or_weights} on {corpus.folder}", as_json=json)
     if result["artifact"]:
         check_budget(result["artifact"])
     return 0
+
+
+def _print(result: dict[str, Any], title: str, *, as_json: bool) -> None:
+    from mulligan.cli.run import print_readings
+    from mulligan.cli.terminal import print_json
+
+    if as_json:
+        print_json(result)
+    else:
+        print_readings(title, result["readings"])
 
 
 def _load(file: Path, data: Path | None, store: Path) -> tuple["Weights", "Corpus"]:

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from contracts.lever_change import CHANGES
+from mulligan.core.canonical import to_json
 from mulligan.core.config import FrozenConfig, parse_config
 from mulligan.core.execution import Execution
 from mulligan.engine.inline import run_jobs

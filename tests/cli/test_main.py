@@ -314,3 +314,14 @@ def test_pareto_writes_a_page_and_a_table_with_the_runs_own_point(toy, monkeypat
     assert "<svg" in page.read_text()
     assert run(monkeypatch, "pareto", name, "--store", toy[4], "--out", page) == 2
     assert "Give the same one: --data DIR" in capsys.readouterr().err
+
+
+def test_curves_of_two_readings_of_a_run_weigh_up_to_their_scores(toy, monkeypatch, capsys, tmp_path):
+    result = as_json(monkeypatch, capsys, "run", *toy)
+    name, more = result["name"], [*toy[1:], "--out", tmp_path / "page.html"]
+    rows = as_json(monkeypatch, capsys, "curves", f"{name}:flat raw", f"{name}:flat quantized", "--by", "window", *more)
+    first, second = (r for r in result["readings"] if r["windows"] == "flat" and r["point"] in ("raw", "quantized"))
+    whole = sum(row["difference"] * row[f"bytes {name}:flat raw"] for row in rows) / first["total_bytes"]
+    assert whole == pytest.approx(second["bits_per_byte"] - first["bits_per_byte"], abs=1e-6)
+    assert run(monkeypatch, "curves", name, *more) == 2
+    assert f"'{name}:flat quantized'" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mulligan.compare.document import document_contrast
+from mulligan.compare.document import binned_contrasts, document_contrast
 
 
 def drawn(count, seed=0):
@@ -57,3 +57,26 @@ def test_equal_differences_give_a_point():
 def test_what_cannot_be_compared_is_refused(nats, baseline, size):
     with pytest.raises(ValueError, match=r"documents|document has"):
         document_contrast(np.array(nats), np.array(baseline), np.array(size))
+
+
+def test_bins_have_the_interval_that_each_has_alone():
+    nats, baseline, size = drawn(60)
+    other = drawn(60, 5)
+    bits = np.stack([nats - baseline, other[0] - other[1], nats * 0], 1) / math.log(2)
+    estimate, low, high = binned_contrasts(bits, np.stack([size, other[2], size * 0], 1).astype(float))
+    for i, (a, b, length) in enumerate([(nats, baseline, size), other]):
+        alone = document_contrast(a, b, length)
+        assert estimate[i] == pytest.approx(alone.estimate)
+        assert low[i] == pytest.approx(alone.low, abs=0.1 * (alone.high - alone.low))
+        assert high[i] == pytest.approx(alone.high, abs=0.1 * (alone.high - alone.low))
+    assert np.isnan([estimate[2], low[2], high[2]]).all()
+
+
+def test_a_bin_of_one_document_has_an_estimate_and_no_interval():
+    size = np.array([[10.0, 4.0], [10.0, 0.0]])
+    estimate, low, high = binned_contrasts(size / 2, size)
+    assert estimate.tolist() == [0.5, 0.5]
+    assert (low[0], high[0]) == (0.5, 0.5)
+    assert np.isnan([low[1], high[1]]).all()
+    with pytest.raises(ValueError, match="documents, bins"):
+        binned_contrasts(size, size[:1])

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from contracts.lever_change import CHANGES
+from mulligan.core.canonical import to_json
 from mulligan.core.config import FrozenConfig, parse_config
 from mulligan.core.execution import Execution
 from mulligan.engine.inline import run_jobs
@@ -132,7 +133,7 @@ def test_off_is_identity(name):
         for field, info in type(config).model_fields.items():
             extra = info.json_schema_extra
             if isinstance(extra, dict) and "off" in extra:
-                default = info.default.canonical() if hasattr(info.default, "canonical") else info.default
+                default = info.default.canonical() if hasattr(info.default, "canonical") else to_json(info.default)
                 assert default == extra["off"], f"{type(config).__name__}.{field}: the default must be the off value"
                 if getattr(config, field) == info.default:
                     assert field not in config.canonical()

@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
+from model.test_lever import LEVERS, config_of
+from mulligan.core.execution import Execution
 from mulligan.evaluate import scorer
+from mulligan.evaluate.passage import Passage
+from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.window import cover
+from toy import random_network
 
 LENGTHS = st.lists(st.integers(0, 300), min_size=1, max_size=30)
 
@@ -45,3 +52,16 @@ def test_a_large_vocabulary_does_not_empty_the_batches_of_sliding_windows():
     windows = cover(np.array([0]), np.array([100_000]), 1024, 64)
     rows = scorer.BATCH_TOKENS // 1024
     assert len(list(scorer._batches(windows, 8192))) <= len(windows.start) / rows + 3
+
+
+@pytest.mark.parametrize("name", LEVERS)
+def test_sliding_is_naive_sliding_with_every_lever(name):
+    """Naive: each window alone and whole, all of its logits made, the new tail kept."""
+    model, tokens = random_network(config_of(name)).eval(), np.random.default_rng(0).integers(0, 32, 42)
+    windows = cover(np.array([0]), np.array([41]), 12, 5)
+    found = Scorer(model, Passage.of_tokens(tokens, np.array([0])), 12, "fp32", Execution()).score(windows, "test")
+    for start, first, stop in zip(windows.start, windows.first, windows.stop, strict=True):
+        row, targets = torch.from_numpy(tokens[None, start:stop]), torch.from_numpy(tokens[start + 1 : stop + 1])
+        with torch.no_grad():
+            nats = cross_entropy(model.logits(model.hidden(row, context_len=12))[0], targets, reduction="none")
+        np.testing.assert_allclose(found[first:stop], nats[first - start :].numpy(), rtol=0, atol=1e-5)

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mulligan.pack import auto
 from mulligan.pack.auto import LEVELS, pack_auto
 from mulligan.values.artifact import Artifact
-from mulligan.values.container import pack_container
+from mulligan.values.container import FLOAT_SECTIONS, Coding, contents_of, pack_container, write_container
 from mulligan.values.quantized import Quantized, QuantizedTensor
 from random_quantized import assert_same
 
@@ -44,6 +46,61 @@ def test_each_group_has_the_codec_that_suits_it_and_the_whole_is_smallest():
     assert len(packed) < 0.99 * min(singles)
     assert_same(Artifact(packed).unpack(), value)
     assert packed == pack_auto(value)
+
+
+def least_of_one_codec(value):
+    """The bytes of the smallest container by one codec and layout."""
+    contents = contents_of(value)
+    return min(
+        len(write_container(contents, Coding(dict.fromkeys(contents.groups, way), dict.fromkeys(PARTS, way.codec), LEVELS)))
+        for way in auto.BYTE_CODINGS
+    )
+
+
+PARTS = ("table", *FLOAT_SECTIONS)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_no_codec_alone_is_smaller_by_more_than_its_table(data):
+    """Matrices of few kinds under many names: what comes again may lie in another role, turned, or in other bits."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    kinds = [rng.normal(0, data.draw(st.sampled_from([0.3, 2.0, 9.0])), (48, 64)) for _ in range(2)]
+    tensors = {}
+    for i in range(data.draw(st.integers(1, 4))):
+        kind, role = data.draw(st.sampled_from(kinds)), data.draw(st.sampled_from("abc"))
+        turned = data.draw(st.booleans())
+        tensors[f"blocks.{i}.{role}"] = matrix(kind.T if turned else kind, data.draw(st.sampled_from([4, 6])))
+    value = Quantized({**tensors, "gain": torch.linspace(0, 1, 64)}, {}, {})
+    assert len(pack_auto(value)) <= least_of_one_codec(value) + 64
+
+
+def twins(*names, rows=128, seed=0):
+    noise = np.random.default_rng(seed).normal(0, 2.4, (rows, 128))
+    return Quantized({name: matrix(noise) for name in names}, {}, {})
+
+
+def test_what_comes_again_in_another_role_is_stored_once():
+    value = twins("query", "key")
+    assert len(pack_auto(value)) < 1.03 * len(pack_auto(twins("query")))
+
+
+@pytest.mark.parametrize("names", [("query", "key"), ("blocks.0.w", "blocks.1.w")], ids=["another role", "the same role"])
+def test_what_comes_again_is_found_among_many_codes_where_samples_do_not_reach(names, monkeypatch):
+    monkeypatch.setattr(auto, "SAMPLE_BYTES", 1 << 13)
+    value = twins(*names)
+    assert len(pack_auto(value)) <= least_of_one_codec(value) + 64
+
+
+@pytest.mark.parametrize("size", [0.5, 2.4, 40.0])
+def test_many_codes_of_noise_do_not_come_again(size):
+    """Where something does, packing takes as long as four codecs take on all of it."""
+    noise = np.random.default_rng(0).normal(0, size, (5, 800, 128))
+    unlike = {f"{name}.w": matrix(values, 8) for name, values in zip("abcd", noise, strict=False)}
+    assert not auto._may_repeat(contents_of(Quantized(unlike, {}, {})))
+    for seen in ("a.w", "d.w"):
+        twice = {**unlike, "e.w": unlike[seen]}
+        assert auto._may_repeat(contents_of(Quantized(twice, {}, {})))
 
 
 def test_a_layout_is_chosen_where_it_pays():

@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
     "import-checkpoint": "Read a checkpoint of a challenge script into a weights file.",
     "pareto": "Draw score against bytes for the checkpoint of a finished run, hundreds of points.",
+    "curves": "Draw one or two scores by place in window or document, token frequency, or progress.",
     "report": "Write one self-contained HTML page of a finished run.",
     "audit": "Test whether the scores of a finished run are legal, rule by rule, on its own artifact.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",

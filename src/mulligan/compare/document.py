@@ -70,3 +70,32 @@ def document_contrast(
     )
     low, high = found.confidence_interval
     return DocumentContrast(estimate, float(low), float(high), alpha, len(size))
+
+
+def binned_contrasts(
+    difference: NDArray[np.floating[Any]], num_bytes: NDArray[np.floating[Any]], alpha: float = 0.05, seed: int = 0
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the estimate and the percentile interval (low, high), each (bins,), of ratios of sums over documents.
+
+    `difference` and `num_bytes` (documents, bins): bits and bytes of each document in each bin. Whole documents are drawn, all
+    bins of one together. NaN where a bin has no bytes; of an interval, where fewer than two documents have some.
+    """
+    check_alpha(alpha)
+    if difference.shape != num_bytes.shape or difference.ndim != 2:
+        raise ValueError(f"Arrays of {difference.shape} and {num_bytes.shape}: give both as (documents, bins).")
+    documents = len(difference)
+    rng, batch = np.random.default_rng(seed), max(1, (1 << 22) // max(documents, 1))
+    drawn = []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = difference.sum(0) / num_bytes.sum(0)
+        for begin in range(0, RESAMPLES, batch):
+            times = rng.multinomial(documents, np.full(documents, 1 / documents), min(batch, RESAMPLES - begin)).astype(float)
+            drawn.append((times @ difference) / (times @ num_bytes))
+    several = (num_bytes > 0).sum(0) >= 2
+    ratios = np.concatenate(drawn)[:, several]
+    low, high = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
+    if several.any():
+        low[several], high[several] = np.nanpercentile(
+            np.where(np.isfinite(ratios), ratios, np.nan), [100 * alpha / 2, 100 * (1 - alpha / 2)], axis=0
+        )
+    return np.where(np.isfinite(estimate), estimate, np.nan), low, high

@@ -4,10 +4,11 @@ What it does     Adds (alpha / rank) x A B to the linear maps that `match` names
                  zero as a document begins, one pair for each time that a map runs in a forward pass. The document is scored in
                  chunks, each in a window that ends with it and reaches back to the document's BOS at most; after each chunk
                  but the last, one step of AdamW on its mean nats. A is drawn anew for each document (cold) or goes on (warm).
-Why it may help  A document's own words, names and style come again; nothing of it spills into the next.
+Why it may help  A document's own words, names and style come again; with cold A nothing of it spills into the next.
 Touches          evaluate: the weights that score a token, by tokens of its document scored before it.
 Recipe           evaluate.adaptation=lora
 Cost             A forward and a backward pass over a whole window per chunk: up to 3 x context_len / chunk_tokens flat passes.
+                 12 bytes x batch_documents x rank x the maps' inputs and outputs (PR 1855 on `small`: 1 GB).
 Source           Hu et al. 2021, arXiv:2106.09685; parameter-golf PR 77, 1530, 1767 (warm, alpha), 1855.
 Published        -3.1 mBPB (PR 77); -12.4 with global SGD, against a score that does not slide (PR 1736).
 

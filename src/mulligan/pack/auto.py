@@ -2,7 +2,8 @@
 
 What it does     Codes the tensors of each role by a range coder under a model of their sizes (of every row and column, of
                  classes of rows that resemble one another), or by zlib-9, lzma-9e, zstd-22 or brotli-11, row by row or column
-                 by column: whichever is smallest. Table, scales and floats likewise. Decodes the result and compares.
+                 by column: whichever is smallest. Table, scales and floats likewise. All codes in one stream of one codec are
+                 tried too, on up to 262,144 codes and where matrices come again. Decodes the result and compares.
 Why it may help  Codes are noise of varying size: a codec of bytes spends 1 to 1.5 % over their entropy, and sees no columns.
 Touches          pack: the coding of bytes and their order.
 Cost             No training. About 10 s of packing and 0.2 s of unpacking for each million codes, on one core.
@@ -11,7 +12,7 @@ Source           Range coding: Martin 1979. Groups of a role: parameter-golf PR 
 
 import lzma
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mulligan.values.code_stream import CodeMatrix, check_stream, code_lengths
 from mulligan.values.codec import compress
@@ -27,7 +28,11 @@ SAMPLE_BYTES = 1 << 18
 """Of a larger group, the codecs of bytes are tried on so many of its codes, which may tell up to 2 % too much."""
 SAMPLE_RATIO = 0.98
 WHOLE_RATIO = 0.995
-"""One stream for all groups was at most 0.1 % smaller than one for each: it is tried where the range coder saves little."""
+"""One stream for all groups was at most 0.1 % smaller than one for each: it is tried where the range coder saves little, where
+something comes again in another group, and on few codes."""
+NEAR_MATCHES = {"window_log": 18}
+FAR_MATCHES = {"window_log": 27, "enable_ldm": True, "ldm_min_match": 32, "ldm_hash_rate_log": 4, "ldm_hash_log": 22}
+"""Zstandard's, as far as a sample reaches, and over everything."""
 
 
 def pack_auto(quantized: Quantized) -> bytes:
@@ -60,11 +65,44 @@ def _chosen(contents: Contents, lengths: Mapping[str, float]) -> list[dict[str, 
     ranged = {key: m for group in best if best[group].codec == RANGE_CODER for key, m in contents.groups[group].items()}
     if ranged and not _fits(ranged, int(sum(lengths[group] for group in best if best[group].codec == RANGE_CODER))):
         return _chosen(contents, {})  # few bytes for so many codes: the groups left to it alone would be refused
+    if _may_repeat(contents):
+        return [best, dict.fromkeys(contents.groups, _smallest_whole(contents, BYTE_CODINGS))]
     if total_bytes < WHOLE_RATIO * alone_bytes:
         return [best]
     totals = {coding: sum(sizes[coding] for sizes in trials.values()) for coding in BYTE_CODINGS}
     near = [coding for coding in BYTE_CODINGS if totals[coding] <= 1.01 * min(totals.values()) + 64]
-    return [best, *(dict.fromkeys(contents.groups, coding) for coding in near)]
+    return [best, dict.fromkeys(contents.groups, _smallest_whole(contents, near))]
+
+
+def _smallest_whole(contents: Contents, codings: Sequence[GroupCoding]) -> GroupCoding:
+    """Return the coding by which all groups in one stream are smallest."""
+    return min(codings, key=lambda coding: len(compress(coding.codec, _whole(contents, coding), LEVELS[coding.codec])))
+
+
+def _whole(contents: Contents, coding: GroupCoding) -> bytes:
+    return b"".join(group_bytes(contents, group, coding) for group in contents.groups)
+
+
+def _may_repeat(contents: Contents) -> bool:
+    """Say whether codes of one group may come again in another, or far off in their own, where trials did not look.
+
+    Few codes are not searched: all codecs are tried on them. In many, a match of 32 bytes or more is looked for, quickly.
+    """
+    import zstandard
+
+    if sum(codes.size for codes in contents.codes.values()) <= SAMPLE_BYTES:
+        return len(contents.groups) > 1
+    near, far = (
+        zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters.from_level(1, **settings))
+        for settings in (NEAR_MATCHES, FAR_MATCHES)
+    )
+    for transposed in (False, True):
+        coding = GroupCoding("zstd", transposed)
+        groups = [group_bytes(contents, group, coding) for group in contents.groups]
+        pieces = [data[begin : begin + SAMPLE_BYTES] for data in groups for begin in range(0, len(data), SAMPLE_BYTES)]
+        if len(far.compress(b"".join(groups))) < WHOLE_RATIO * sum(len(near.compress(piece)) for piece in pieces):
+            return True
+    return False
 
 
 def _range_coder_bytes(contents: Contents) -> dict[str, float]:

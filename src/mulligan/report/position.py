@@ -50,7 +50,7 @@ def by_position(readings: Readings, colours: Mapping[str, str], baseline: str) -
             x, curves = _curves(seeds, place)
             panels[0][column].plot(x, curves.mean(axis=0), color=colours[arm], marker="o", markersize=3)
         panels[0][column].grid(axis="y")
-        _place_axis(panels[-1][column], _AXES[place])
+        place_axis(panels[-1][column], _AXES[place])
     if compared:
         _draw_differences(panels[1], readings, compared, colours, baseline)
         panels[1][0].set_ylabel("difference from the baseline,\nmBPB (below 0 is better)")
@@ -95,11 +95,12 @@ def _draw_differences(
     cut_far_lines(panels[0], reaches)
 
 
-def _place_axis(axes: "Axes", label: str) -> None:
+def place_axis(axes: "Axes", label: str, base: int = 2) -> None:
+    """Make the axis of places one of powers of `base`, written out."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
+    axes.set_xscale("log", base=base)
+    axes.xaxis.set_major_locator(LogLocator(base=base, numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel(label)

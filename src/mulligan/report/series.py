@@ -102,9 +102,15 @@ def _read_buckets(path: Path) -> tuple[Buckets, Buckets]:
 
 
 def _add(sums: Array, place: Array, nats: Array) -> None:
-    bucket = np.floor(2 * np.log2(place) + 1e-9).astype(np.int64)
+    bucket = half_doubling(place)
     for row, weights in zip(sums, (None, nats, place), strict=True):
         row += np.bincount(bucket, weights, NUM_BUCKETS)
+
+
+def half_doubling(place: Array) -> Array:
+    """Return the bucket of each place (1 or more): two per doubling, from 0."""
+    bucket: Array = np.floor(2 * np.log2(place) + 1e-9).astype(np.int64)
+    return bucket
 
 
 def mean_over_seeds(curves: Mapping[int, Array]) -> Array:

@@ -20,6 +20,6 @@ def render(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(bpb=bpb, windows=windows_text, count=lambda number: f"{number:,}")
+    environment.filters.update(bpb=bpb, windows=windows_text, count=lambda number: f"{number:,}", zip=zip)
     style = resources.files("mulligan.report").joinpath("templates", "style.css").read_text("utf-8")
     return environment.get_template(name).render(style=Markup(style), version=__version__, **values)

@@ -6,6 +6,7 @@ Run as a script: plain data on standard input, one JSON object on standard outpu
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,13 @@ def main() -> None:
         return
     from mulligan.audit.confine import keep_files, leave_network
 
+    scratch = tempfile.tempdir = given["scratch"]  # torch makes the folder of its cache when it is imported
     readable = [*map(Path, given["readable"]), *map(Path, SYSTEM)]
-    found: dict[str, Any] = {"network": leave_network(), "files": keep_files(readable, Path(given["forbidden"]))}
+    found: dict[str, Any] = {"network": leave_network(), "files": keep_files(readable, Path(scratch), Path(given["forbidden"]))}
     from mulligan.audit.case import Case
 
     case = Case.from_json(given["case"])
-    seen = Opened([os.path.realpath(path) for path in readable])
+    seen = Opened([os.path.realpath(path) for path in readable], os.path.realpath(scratch))
     sys.addaudithook(seen)
     try:
         found |= {**score(case), "error": None}
@@ -80,10 +82,13 @@ def score_as_rank(given: dict[str, Any]) -> dict[str, Any]:
 
 
 class Opened:
-    """An audit hook: counts what is opened, and keeps what lies outside `allowed`, is written, or is no file at all."""
+    """An audit hook: counts what is opened, and keeps what lies outside `allowed`, is written, or is no file at all.
 
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self.allowed = tuple(allowed)
+    What lies below `scratch`, which is empty at first, may be written.
+    """
+
+    def __init__(self, allowed: Sequence[str], scratch: str) -> None:
+        self.allowed, self.writable = (*allowed, scratch), (scratch, "/dev")
         self.num_opened = 0
         self.outside: list[str] = []
         self.watching = True
@@ -99,14 +104,15 @@ class Opened:
                 return
             real = os.path.realpath(os.fsdecode(path))
             writes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR)) or bool(set(mode or "") & set("wax+"))
-            if not self.is_allowed(real) or (writes and not real.startswith("/dev/")):
+            if not below(real, self.writable if writes else self.allowed):
                 self.outside.append(f"{'write' if writes else 'open'} {real}")
         elif event.startswith(FORBIDDEN_EVENTS):
             self.outside.append(event)
 
-    def is_allowed(self, real: str) -> bool:
-        """Say whether a path is one of those allowed, or below one."""
-        return any(real == root or real.startswith(root.rstrip("/") + "/") for root in self.allowed)
+
+def below(real: str, roots: Sequence[str]) -> bool:
+    """Say whether a path is one of `roots`, or below one."""
+    return any(real == root or real.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,10 @@ def isolation(examinee: Examinee) -> tuple[Finding, ...]:
         case = examinee.case.at(validation_alone(examinee.case.corpus, Path(folder) / "corpus"))
         readable = [*library_folders(), str(case.corpus.resolve()), str(case.weights.resolve()), *map(str, case.levers)]
         given = {"case": case.to_json(), "path": library_folders(), "readable": readable}
-        forbidden = Path(folder) / "forbidden"
+        forbidden, scratch = Path(folder) / "forbidden", Path(folder) / "scratch"
+        scratch.mkdir()
         forbidden.write_bytes(b"not for scoring")
-        found = answer_of(start({**given, "forbidden": str(forbidden)}))
+        found = answer_of(start({**given, "forbidden": str(forbidden), "scratch": str(scratch)}))
     if isinstance(found, str):
         return finding(RULES[0], found, "") + tuple(
             n for rule in RULES[1:] for n in not_checked(rule, "the process ended early")

@@ -12,6 +12,7 @@ from mulligan.audit.case import Case
 from mulligan.audit.examinee import Claim
 from mulligan.audit.isolation import isolation, rank_invariance
 from mulligan.audit.judge import CHECKS, examinee_of
+from mulligan.audit.order import score_before_update
 from mulligan.core.config import configs_of, kind_of, parse_config
 from mulligan.core.execution import Execution
 from mulligan.data.document import Document
@@ -173,3 +174,11 @@ def test_other_processes_score_the_same_with_less(material, name):
         assert found.verdict != "fail", found.evidence  # where the kernel refuses, it is not checked
     (ranks,) = rank_invariance(examinee)
     assert ranks.verdict == "pass", ranks.evidence
+
+
+def test_adaptation_that_never_came_to_learn_is_not_called_legal(material):
+    """A chunk longer than all there is: nothing was seen of what follows its score."""
+    examinee = examinee_with_claim(material, {"windows": SLIDING, "adaptation": {"kind": "sgd", "chunk_tokens": 100_000}})
+    (found,) = score_before_update(examinee)
+    assert found.verdict == "not checked"
+    assert f"nothing is updated within the {examinee.num_positions} positions" in found.evidence

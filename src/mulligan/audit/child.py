@@ -66,11 +66,14 @@ def score_as_rank(given: dict[str, Any]) -> dict[str, Any]:
     import torch.distributed as dist
 
     from mulligan.audit.case import Case
+    from mulligan.evaluate import scorer
     from mulligan.train.parallel import Processes
 
     dist.init_process_group("gloo", init_method=given["meet"], rank=given["rank"], world_size=given["world_size"])
     ranks = Processes()
-    found = score(Case.from_json(given["case"]), ranks)
+    case = Case.from_json(given["case"])
+    scorer.BATCH_TOKENS = 2 * case.lengths[0]  # a passage may be a single batch, and then there is nothing to share
+    found = score(case, ranks)
     ranks.meet()
     dist.destroy_process_group()
     return found

@@ -165,7 +165,7 @@ def test_the_passage_has_documents_within_and_beyond_a_window(material):
 
 
 def test_other_processes_score_the_same_with_less(material):
-    """Without the train split, network or other files; and two together. In tests/cli/test_audit.py without adaptation."""
+    """Without the train split, network or other files; and two together (tests/cli/test_audit.py: without adaptation)."""
     examinee = examinee_with_claim(material, LEGAL["sgd"])
     opened, network, files = isolation(examinee)
     assert opened.verdict == "pass", opened.evidence

@@ -45,7 +45,7 @@ def run_job(job: Job, store: Store, execution: Execution) -> None:
         with execution.ranks.joined(job.call.key) as together:
             publish(scoring_of(job, store, execution if together else replace(execution, ranks=Ranks())).save)
     else:
-        publish(_MAKERS[job.call.stage](job, store, execution))
+        publish(_MAKERS[job.call.stage](job, store, replace(execution, ranks=Ranks())))  # the others wait, and share nothing
 
 
 def _make_data(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.evaluate.adaptation_config import Adaptation, Lora
+from mulligan.evaluate.adaptation_config import Adaptation, Lora, MuonUpdates, Sgd, TwoPass
 from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
@@ -187,6 +187,11 @@ class EvaluateConfig(FrozenConfig):
             raise ValueError(
                 f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
                 "windows: a chunk is scored in one window. Give chunks of at most that"
+            )
+        if isinstance(adaptation, Sgd | MuonUpdates | TwoPass) and adaptation.chunk_tokens < context_len:
+            raise ValueError(
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is less than context_len = {context_len} of the last "
+                "windows: a chunk is cut into sequences of that length, and would teach nothing. Give chunks of at least that"
             )
         return self
 

@@ -62,9 +62,9 @@ def lay_road(recipe: Recipe, seed: int, *, corpus: Outside | None = None, weight
         recipe.pack,
     )
     points["quantized"] = artifact
-    reads = {point: _read_by_scores(recipe, data, point, source) for point, source in points.items()}
-    num_windows = len(recipe.evaluate.windows)
     plain = recipe.replace(evaluate=recipe.evaluate.unadapted)
+    reads = {point: _read_by_scores(plain, data, point, source) for point, source in points.items()}
+    num_windows = len(recipe.evaluate.windows)
     scores = [_score(plain, point, sources, i) for point, sources in reads.items() for i in range(num_windows)]
     if plain != recipe:
         scores.append(_score(recipe, "adapted", reads["quantized"], num_windows - 1))

@@ -39,7 +39,7 @@ READING = (
 
 
 def windows_text(reading: Mapping[str, Any]) -> str:
-    """Return a reading's kind of windows, and what else scoring did otherwise than training."""
+    """Return a reading's kind of windows, what else scoring did otherwise than training, and a stamp if it is illegal."""
     window, extension = reading.get("attention_window"), reading.get("position_extension")
     said = [str(reading["windows"])]
     said += ["documents isolated"] if reading.get("documents") == "isolated" else []
@@ -48,7 +48,7 @@ def windows_text(reading: Mapping[str, Any]) -> str:
     said += [f"temperature {temperature['value']:g}"] if (temperature := reading.get("temperature")) else []
     said += [f"{mixture['weight']:g} x {mixture['kind']}"] if (mixture := reading.get("mixture")) else []
     said += [str(adaptation["kind"])] if (adaptation := reading.get("adaptation")) else []
-    return ", ".join(said)
+    return ", ".join([*said, *([] if reading["legal"] else ["ILLEGAL"])])
 
 
 def _extension_text(extension: Mapping[str, Any]) -> str:

@@ -177,6 +177,8 @@ CHANGES = [
     LeverChange(
         "document_isolated", "evaluate", 'evaluate.windows.1={kind = "document-isolated", context_len = 8, stride = 2}'
     ),
+    LeverChange("document_overrun", "evaluate", 'evaluate.windows.1={kind = "document-overrun", context_len = 64, stride = 2}'),
+    LeverChange("doubled_space", "evaluate", "evaluate.bytes=doubled-space"),
     LeverChange("streaming", "evaluate", 'evaluate.windows.1={kind = "streaming", context_len = 8}'),
     LeverChange(
         "streaming in documents", "evaluate", 'evaluate.windows.1={kind = "streaming", context_len = 8, documents = "isolated"}'

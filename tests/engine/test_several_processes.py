@@ -165,6 +165,21 @@ def test_a_run_that_is_done_is_printed_once(pairs, commands):
     assert done.stdout.count("bits/byte") == 1
 
 
+def test_two_processes_score_what_one_scores_to_the_bit(pairs, commands, tmp_path):
+    """The weights are those in a store."""
+    one, _, _ = pairs["plain"]
+    found = []
+    for name, launch in (("alone", None), ("together", torchrun)):
+        shutil.copytree(one, tmp_path / name)
+        command = [*commands["plain"], "--set", "evaluate.windows.1.context_len=6", "--store", str(tmp_path / name)]
+        assert launch is None or launch(["-m", "mulligan"], *command).returncode == 0
+        assert make_app()(command, exit_on_error=False) == 0
+        entries = [entry.manifest for entry in Store(tmp_path / name).entries()]
+        found.append({digest(e["header"]): e["digest"] for e in entries if e["header"]["stage"] == "evaluate"})
+    assert found[0] == found[1]
+    assert len(found[0]) == 9  # two readings of three weights, and the other windows
+
+
 def test_a_lost_process_ends_the_run_and_the_next_one_goes_on(pairs, commands, tmp_path):
     store = tmp_path / "store"
     killed = hooked(tmp_path, [*commands["late"], "--store", str(store)], lost_at=17)

@@ -264,8 +264,9 @@ def test_what_trains_on_the_answers_is_marked_and_reads_them(kind):
     [
         ({"lr_factors": [{"match": ["*.nothing"], "factor": 1.0}]}, r"'\*\.nothing' matches no tensor"),
         ({"lr_factors": [{"match": ["*"], "factor": 0.0}]}, "freezes every tensor"),
+        ({"chunk_tokens": CONTEXT - 1}, "chunk_tokens = 7 is less than context_len = 8"),
     ],
 )
-def test_settings_that_name_nothing_are_refused(change, said):
+def test_settings_that_would_teach_nothing_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         adapted({**SGD, **change})

@@ -55,7 +55,7 @@ def test_a_stride_beyond_the_context_is_refused_because_tokens_would_be_lost(kin
         ({"windows": [{"kind": "slidng", "context_len": 8}]}, r"unknown kind 'slidng'.*document-isolated.*'sliding'\?"),
         ({"windows": [{"context_len": 8}]}, r"evaluate\.windows\.0: no kind given"),
         ({"precision": "fp16"}, r"evaluate\.precision = 'fp16': .*'fp32' or 'bf16'"),
-        ({"bytes": "text"}, r"evaluate\.bytes = 'text': .*'piece' or 'raw'"),
+        ({"bytes": "text"}, r"evaluate\.bytes = 'text': .*'piece', 'raw' or 'doubled-space'"),
         ({"byte": "raw"}, r"evaluate\.byte: unknown key. Did you mean 'bytes'\?"),
     ],
 )  # fmt: skip

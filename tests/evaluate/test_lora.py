@@ -74,7 +74,7 @@ class Alone:
         )
         for begin in range(0, len(tokens) - 1, config.chunk_tokens):
             end = min(begin + config.chunk_tokens, len(tokens) - 1)
-            start = max(0, end - CONTEXT_LEN)
+            start = max(0, begin + config.chunk_tokens - CONTEXT_LEN)  # where the document ends is not known yet
             self.calls = [0] * len(self.a)
             window = torch.from_numpy(tokens[start : end + 1])[None]
             nats = self.model(window[:, :-1], window[:, 1:], 0, CONTEXT_LEN)[0, begin - start :]
@@ -117,14 +117,12 @@ def isolated(model, text):
 def test_the_first_chunk_is_unadapted_the_others_are_not_and_each_score_says_where_it_comes_from(config):
     model, text = network(), passage()
     found, plain = scored(config, model, text), isolated(model, text)
-    ends = np.append(text.starts[1:], text.num_positions)
     place = np.arange(text.num_positions) - np.repeat(text.starts, LENGTHS)
     first = place < config.chunk_tokens
     np.testing.assert_array_equal(found.updates, place // config.chunk_tokens)
     np.testing.assert_allclose(found.nats[first], plain[first], rtol=0, atol=1e-5)
     assert np.abs(found.nats - plain)[~first].min() > 1e-5
-    chunk_end = np.minimum(np.repeat(text.starts, LENGTHS) + (place // 4 + 1) * 4, np.repeat(ends, LENGTHS))
-    assert (found.position_in_window == place - np.maximum(0, chunk_end - np.repeat(text.starts, LENGTHS) - CONTEXT_LEN)).all()
+    assert (found.position_in_window == place - np.maximum(0, (place // 4 + 1) * 4 - CONTEXT_LEN)).all()
 
 
 def test_a_document_with_cold_a_scores_alike_in_any_company(monkeypatch):
@@ -155,6 +153,18 @@ def test_no_token_changes_a_score_or_a_distribution_before_it(config):
         assert max(rows[:changed]) < 2e-5  # the row by which the changed token itself is scored is one of them
         moved.append(max(rows[changed:]))
     assert min(moved) > 1e-3
+
+
+@each_start
+def test_no_score_depends_on_where_its_document_will_end(config):
+    """One document of 30 tokens, and the same one cut off within a chunk that does not fit the window any more."""
+    model, text = network(), passage((30,))
+    long = scored(config, model, text).nats
+    for end in (21, 22, 23):
+        tokens = text.read(0, 31).copy()
+        tokens[end] = BOS
+        cut = scored(config, model, Passage.of_tokens(tokens, np.array([0, end]))).nats
+        np.testing.assert_allclose(cut[: end - 1], long[: end - 1], atol=1e-4)
 
 
 @each_start

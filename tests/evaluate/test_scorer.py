@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from model.test_lever import LEVERS, config_of
-from mulligan.core.execution import Execution
+from mulligan.core.execution import Execution, Ranks
 from mulligan.evaluate import scorer
 from mulligan.evaluate.passage import Passage
 from mulligan.evaluate.scorer import Scorer
 from mulligan.evaluate.window import cover
-from toy import random_network
+from toy import ToyStream, model_config, random_network
 
 LIMIT = 16_384
 LENGTHS = st.lists(st.integers(0, 300), min_size=1, max_size=30)
@@ -66,3 +66,27 @@ def test_sliding_is_naive_sliding_with_every_lever(name):
         with torch.no_grad():
             nats = cross_entropy(model.logits(model.hidden(row, context_len=12))[0], targets, reduction="none")
         np.testing.assert_allclose(found[first:stop], nats[first - start :].numpy(), rtol=0, atol=1e-5)
+
+
+class OneOfTwo(Ranks):
+    """One of two ranks, which never hears of the other: its sum is what it scored itself."""
+
+    world_size = 2
+
+    def __init__(self, rank):
+        self.rank = rank
+
+
+def test_two_ranks_score_every_window_once_between_them(monkeypatch):
+    """What one does not score is 0, so that the sum over both has the bits of one process."""
+    monkeypatch.setattr(scorer, "BATCH_TOKENS", 32)
+    passage = Passage.of_tokens(ToyStream(200).tokens, np.array([0]))
+    windows = cover(np.array([0]), np.array([199]), 16, 5)
+    model = random_network(model_config()).eval()
+    alone, *shares = [
+        scorer.Scorer(model, passage, 16, "fp32", Execution(ranks=ranks)).score(windows, "")
+        for ranks in (Ranks(), OneOfTwo(0), OneOfTwo(1))
+    ]
+    assert all(80 < (share != 0).sum() < 120 for share in shares)
+    assert not ((shares[0] != 0) & (shares[1] != 0)).any()
+    assert np.array_equal(shares[0] + shares[1], alone)

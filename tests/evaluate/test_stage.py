@@ -232,7 +232,7 @@ def test_a_passage_scored_in_many_blocks_is_the_passage_scored_in_one(corpus, wi
     monkeypatch.setattr(scorer, "BLOCK_POSITIONS", 7)
     data = {"windows": [windows.canonical()], "precision": "fp32", "bytes": "raw"}
     scoring = run(parse_config(EvaluateConfig, data, ""), windows, None, weights_of(network()), corpus, Execution())
-    assert len(list(scoring.blocks(None))) > 5
+    assert len(list(scoring.blocks(scoring.passage, None))) > 5
     summary = scoring.save(tmp_path)
     found = Scores.load(tmp_path)
     assert_close(found.nats, expected.nats)

@@ -9,9 +9,11 @@ import torch
 
 from evaluate.test_stage import FLAT, KINDS, TEXTS, corpus_of, network, score, weights_of
 from mulligan.core.config import parse_config
-from mulligan.core.execution import Execution
+from mulligan.core.execution import Execution, Ranks
 from mulligan.engine.inline import run_jobs
 from mulligan.engine.job import Outside
+from mulligan.engine.preflight import preflight
+from mulligan.engine.stage_runner import run_job
 from mulligan.evaluate.block import Watch
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.evaluate.stage import run
@@ -132,6 +134,32 @@ def test_what_only_scores_differ_in_does_not_fit_anew(toy):
     assert fits() == fits(bytes="raw") == fits(windows=[{"kind": "flat", "context_len": 4}])
     assert not fits() & fits(precision="bf16")
     assert not fits() & fits(position_extension={"kind": "ntk", "from_len": 4})
+
+
+@pytest.mark.parametrize("adaptation", [{"kind": "sgd"}, {"kind": "lora", "chunk_tokens": 4}], ids=["sgd", "lora"])
+def test_a_temperature_is_fitted_to_weights_that_are_then_adapted(toy, tmp_path, adaptation):
+    road = lay(toy, temperature=FITTED, adaptation=adaptation)
+    preflight(road.jobs, Store(tmp_path))
+    plain = [job.call.key for job in lay(toy, temperature=FITTED).jobs if job.call.stage == "temperature"]
+    assert [job.call.key for job in road.jobs if job.call.stage == "temperature"] == plain
+
+
+class FirstOfTwo(Ranks):
+    """Rank 0 of two processes, the other of which waits for word and shares nothing."""
+
+    world_size = 2
+
+    def sum(self, values):
+        raise AssertionError("the other process would not answer")
+
+
+def test_one_of_several_processes_fits_alone(toy, tmp_path):
+    store = Store(tmp_path)
+    jobs = lay(toy, temperature=FITTED).jobs
+    fitted = next(job for job in jobs if job.call.stage == "temperature")
+    run_jobs(jobs[: jobs.index(fitted)], store, Execution())
+    run_job(fitted, store, Execution(ranks=FirstOfTwo()))
+    assert store.open(fitted.call).summary()["value"] in FITTED["candidates"]
 
 
 def test_a_scoring_with_a_fitted_temperature_reads_no_train_shard(toy, tmp_path, monkeypatch):

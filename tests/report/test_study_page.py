@@ -8,6 +8,7 @@ import pytest
 
 from mulligan.core.config import parse_config
 from mulligan.recipe import Recipe, apply_change
+from mulligan.report.markdown import study_markdown
 from mulligan.report.study_page import _is_comparable, study_page
 from mulligan.report.words import MEANINGS
 from mulligan.store.store import Store
@@ -186,6 +187,18 @@ def test_an_arm_that_is_wrong_on_purpose_says_so(finished, result, page):
     result["primary"]["wrong_on_purpose"] = {"qat=off, swa=on": "its sum is kept in bfloat16"}
     text = Page(study_page(result, finished.laid, Store(finished.store.root / "none"))).text
     assert "qat=off, swa=on is wrong on purpose: its sum is kept in bfloat16" in text
+
+
+def test_an_illegal_score_is_stamped_wherever_its_arm_is_named(finished, result, page):
+    assert "ILLEGAL" not in page
+    assert "ILLEGAL" not in study_markdown(result)
+    for metric in (result["primary"], result["secondary"][0]):
+        assert metric["illegal"] == []
+        metric["illegal"] = ["qat=off, swa=on"]
+    text = Page(study_page(result, finished.laid, Store(finished.store.root / "none"))).text
+    assert "ILLEGAL scores: qat=off, swa=on." in text
+    assert text.count("qat=off, swa=on (ILLEGAL)") == 3  # arms, seeds, the secondary metric
+    assert "ILLEGAL scores, on which no claim can rest: qat=off, swa=on." in study_markdown(result)
 
 
 @pytest.mark.parametrize(

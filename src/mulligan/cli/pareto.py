@@ -35,10 +35,10 @@ def pareto(
     Nothing is trained. Scores are of train documents, since a choice made on validation would be one made on the test. Stopped,
     it goes on where it was.
     """
+    from mulligan.cli.road import corpus_of
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import print_json, show_progress
     from mulligan.core.execution import Execution
-    from mulligan.engine.job import Job, Outside, corpus_at
     from mulligan.fit.pareto import front, measure, variants
     from mulligan.report.pareto_page import pareto_page, pareto_rows
     from mulligan.report.run_page import read_run
@@ -49,15 +49,7 @@ def pareto(
     check_folders(out, csv)
     kept = Store(store)
     result, road = read_run(run, kept)
-    source = next(job for job in road.jobs if job.call.stage == "evaluate").sources["corpus"]
-    if isinstance(source, Job):
-        corpus = Outside(kept.open(source.call).folder, corpus_at(kept.open(source.call).folder).call)
-    elif data is None:
-        raise ValueError("This run was scored on a prepared corpus. Give the same one: --data DIR.")
-    else:
-        corpus = corpus_at(data)
-        if corpus.call.key != source.call.key:
-            raise ValueError(f"--data {data}: another corpus than that of the run {result['name']}. Give the run's own.")
+    corpus = corpus_of(road, result["name"], data, kept)
     todo = variants(road.recipe, points)
     execution: Execution = make_execution(device, threads, False)
     with show_progress() as progress:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mulligan.engine.job import Outside, corpus_at, weights_at
+from mulligan.engine.job import Job, Outside, corpus_at, weights_at
+from mulligan.flow import Road
 from mulligan.recipe import Recipe, load_recipe
+from mulligan.store.store import Store
 
 
 def handed_in(data: Path | None, weights: Path | None) -> dict[str, Outside | None]:
@@ -20,3 +22,16 @@ def recipe_from(recipe_name: str, changes: Sequence[str], data: Path | None) -> 
     from mulligan.data.config import PreparedData
 
     return recipe.replace(data=PreparedData(kind="prepared", validation_documents=recipe.data.validation_documents))
+
+
+def corpus_of(road: Road, name: str, data: Path | None, store: Store) -> Outside:
+    """Return the corpus that a finished run was scored on: the stored one, or `data`. ValueError where it is another."""
+    source = next(job for job in road.jobs if job.call.stage == "evaluate").sources["corpus"]
+    if isinstance(source, Job):
+        return Outside(store.open(source.call).folder, corpus_at(store.open(source.call).folder).call)
+    if data is None:
+        raise ValueError("This run was scored on a prepared corpus. Give the same one: --data DIR.")
+    corpus = corpus_at(data)
+    if corpus.call.key != source.call.key:
+        raise ValueError(f"--data {data}: another corpus than that of the run {name}. Give the run's own.")
+    return corpus

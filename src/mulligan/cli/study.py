@@ -200,6 +200,8 @@ def print_result(result: dict[str, Any]) -> None:
         text = "" if verdict is None else verdict["text"]
         if arm in primary["wrong_on_purpose"]:
             text = f"WRONG ON PURPOSE ({primary['wrong_on_purpose'][arm]}); {text}"
+        if arm in primary["illegal"]:
+            text = f"ILLEGAL score, no claim can rest on it; {text}"
         rows.append([arm, str(len(numbers)), mean, said, text])
     print_table(
         f"{primary['name']} ({primary['unit']}, lower is better)", ["arm", "n", "mean", "verdict", ""], rows, right=(1, 2)

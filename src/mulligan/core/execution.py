@@ -14,7 +14,7 @@ def no_progress(what: str, done: int, total: int, note: str) -> None:
 
 
 class Ranks:
-    """The processes that train one network together, as one of them sees them; this one is alone and asks nobody.
+    """The processes that train and score together, as one of them sees them; this one is alone and asks nobody.
 
     Every rank must make the same calls in the same order. `train/parallel.py` has those of more than one process.
     """
@@ -29,6 +29,10 @@ class Ranks:
         """Return the largest of the ranks' values."""
         return value
 
+    def sum(self, values: Any) -> Any:
+        """Return the sum over the ranks of a NumPy array; all ranks get the same bits."""
+        return values
+
     def from_first(self, message: str) -> str:
         """Return what rank 0 says, however long that takes; what the others would say is not heard."""
         return message
@@ -37,12 +41,15 @@ class Ranks:
         """Wait for all ranks, however long that takes."""
 
     @contextmanager
-    def training(self, key: str) -> Iterator[None]:  # noqa: ARG002
-        """On rank 0: tell the others, who wait for word, to train what `key` names; afterwards they wait again."""
-        yield
+    def joined(self, key: str) -> Iterator[bool]:  # noqa: ARG002
+        """On rank 0: tell the others, who wait for word, to run what `key` names; afterwards they wait again.
+
+        Yields whether they do: a key that they do not know is run by rank 0 alone.
+        """
+        yield True
 
     def end(self) -> None:
-        """Part: rank 0 says that nothing is left to train, and the others have heard it."""
+        """Part: rank 0 says that nothing is left to do, and the others have heard it."""
 
 
 @dataclass(frozen=True)

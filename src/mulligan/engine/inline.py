@@ -1,6 +1,6 @@
 """The inline engine: runs what is missing in this process, one job at a time, each under its key's lock.
 
-With several ranks, rank 0 runs the jobs and the others train with it.
+With several ranks, rank 0 runs the jobs, and the others train and score with it.
 """
 
 import time
@@ -59,14 +59,22 @@ def run_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> list[Do
 
 
 def follow_jobs(jobs: Sequence[Job], store: Store, execution: Execution) -> None:
-    """On a rank that is not the first: train with rank 0 what it trains, until it says that nothing is left.
+    """On a rank that is not the first: train and score with rank 0 what it does, until it says that nothing is left.
 
-    It alone decides what is missing, holds locks, publishes, and runs every other stage.
+    It alone decides what is missing, holds locks, publishes, and runs every other stage; and what is not among `jobs`.
     """
+    from mulligan.engine.stage_runner import scoring_of
     from mulligan.engine.training import run_trajectory
 
     trainings = {job.trajectory.state_call().key: job for job in jobs if job.trajectory is not None and "corpus" in job.sources}
+    scores = {job.call.key: job for job in jobs if job.call.stage == "evaluate"}
     while key := execution.ranks.from_first(""):
-        job = trainings[key]
-        assert job.trajectory is not None
-        run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
+        known = key in trainings or key in scores
+        if execution.ranks.largest(float(not known)):
+            continue
+        if key in scores:
+            scoring_of(scores[key], store, execution).summary()
+            continue
+        trajectory = trainings[key].trajectory
+        assert trajectory is not None
+        run_trajectory(trajectory, folder_of(trainings[key].sources["corpus"], store), store, execution)

@@ -1,16 +1,20 @@
 """How each stage's value is made from its sources: load, call the stage, publish. Stages are imported when one runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mulligan.core.canonical import Json
-from mulligan.core.execution import Execution
+from mulligan.core.config import FrozenConfig
+from mulligan.core.execution import Execution, Ranks
 from mulligan.engine.job import Job, Outside, folder_of
 from mulligan.store.store import Store
 
 if TYPE_CHECKING:
+    from mulligan.evaluate.stage import Scoring
+    from mulligan.values.corpus import Corpus
     from mulligan.values.weights import Weights
 
 
@@ -35,10 +39,13 @@ def run_job(job: Job, store: Store, execution: Execution) -> None:
         if store.has(job.call):
             return  # another observation's replay recorded this one too
         check_shares(job.trajectory.train, execution.ranks.world_size)
-        with execution.ranks.training(job.trajectory.state_call().key):
+        with execution.ranks.joined(job.trajectory.state_call().key):
             run_trajectory(job.trajectory, folder_of(job.sources["corpus"], store), store, execution)
+    elif job.call.stage == "evaluate":
+        with execution.ranks.joined(job.call.key) as together:
+            publish(scoring_of(job, store, execution if together else replace(execution, ranks=Ranks())).save)
     else:
-        publish(_MAKERS[job.call.stage](job, store, execution))
+        publish(_MAKERS[job.call.stage](job, store, replace(execution, ranks=Ranks())))  # the others wait, and share nothing
 
 
 def _make_data(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -99,19 +106,39 @@ def _make_artifact(job: Job, store: Store, execution: Execution) -> Callable[[Pa
     return stage.run(job.config, Quantized.load(folder_of(job.sources["quantized"], store))).save
 
 
-def _make_scores(job: Job, store: Store, execution: Execution) -> Callable[[Path], object]:
-    from mulligan.evaluate import stage
-    from mulligan.evaluate.config import EvaluateConfig
+def scoring_of(job: Job, store: Store, execution: Execution) -> "Scoring":
+    """Return the scoring that an evaluate job is."""
     from mulligan.values.corpus import Corpus
 
     corpus = Corpus.load(folder_of(job.sources["corpus"], store))
     weights = _weights(job.sources["weights"], store)
-    windows, num_documents, split = (job.settings[name] for name in ("windows", "num_documents", "split"))
-    assert isinstance(job.config, EvaluateConfig)
-    fitted, grid = job.sources.get("temperature"), job.settings.get("grid")
-    temperature = store.open(fitted.call).summary()["value"] if isinstance(fitted, Job) else None
-    told = (job.name, split, grid, temperature)
-    return stage.run(job.config, windows, num_documents, weights, corpus, execution, *told).save
+    assert job.config is not None
+    return make_scoring(job.config, job.settings, weights, corpus, execution, temperature_of(job, store), job.name)
+
+
+def temperature_of(job: Job, store: Store) -> float | None:
+    """Return the temperature that was fitted for an evaluate job, if one was."""
+    fitted = job.sources.get("temperature")
+    return float(store.open(fitted.call).summary()["value"]) if isinstance(fitted, Job) else None
+
+
+def make_scoring(
+    config: FrozenConfig,
+    settings: Mapping[str, Any],
+    weights: "Weights",
+    corpus: "Corpus",
+    execution: Execution,
+    temperature: float | None,
+    what: str = "evaluate",
+) -> "Scoring":
+    """Return the scoring of given weights and corpus by the config and the settings of an evaluate job."""
+    from mulligan.evaluate import stage
+    from mulligan.evaluate.config import EvaluateConfig
+
+    assert isinstance(config, EvaluateConfig)
+    windows, num_documents, split = (settings[name] for name in ("windows", "num_documents", "split"))
+    told = (what, split, settings.get("grid"), temperature)
+    return stage.run(config, windows, num_documents, weights, corpus, execution, *told)
 
 
 def _make_temperature(job: Job, store: Store, execution: Execution) -> Callable[[Path], None]:
@@ -163,6 +190,5 @@ _MAKERS: dict[str, Callable[[Job, Store, Execution], Callable[[Path], object]]] 
     "quantize": _make_quantized,
     "pack": _make_artifact,
     "temperature": _make_temperature,
-    "evaluate": _make_scores,
     "script": _make_log,
 }

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mulligan.core.config import FrozenConfig, lever_field
 from mulligan.core.user_lever import UserLever
-from mulligan.evaluate.adaptation_config import Adaptation, Lora
+from mulligan.evaluate.adaptation_config import Adaptation, Lora, MuonUpdates, Sgd, TwoPass
 from mulligan.model.kind import OFF, AttentionWindow, NoExtension, Ntk, Off, Yarn
 
 if TYPE_CHECKING:
@@ -69,6 +69,14 @@ class DocumentIsolated(Overlapping):
     kind: Literal["document-isolated"]
 
 
+class DocumentOverrun(Overlapping):
+    """Document-isolated windows that run past the end of a short document, and count again what they find there."""
+
+    legal: ClassVar[bool] = False
+
+    kind: Literal["document-overrun"]
+
+
 class Streaming(FrozenConfig):
     """One pass in which every query sees the last `context_len` keys, itself included, of the stream or of its document."""
 
@@ -82,7 +90,7 @@ class Streaming(FrozenConfig):
         return 1
 
 
-Windows = Annotated[Flat | Sliding | DocumentIsolated | Streaming, Field(discriminator="kind")]
+Windows = Annotated[Flat | Sliding | DocumentIsolated | DocumentOverrun | Streaming, Field(discriminator="kind")]
 
 
 class AsTrained(FrozenConfig):
@@ -138,7 +146,8 @@ class HashedNgramMixture(FrozenConfig):
 
 
 class EvaluateConfig(FrozenConfig):
-    """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes.
+    """The readings to take. `bytes`: "piece" counts normalised piece bytes, "raw" the documents' UTF-8 bytes; "doubled-space"
+    is wrong on purpose.
 
     `attention_window`, `position_extension`: others than the network was trained with, or none. `temperature`: by which its
     logits are divided. `mixture`: what its probabilities are then mixed with. `adaptation` is of the artifact's weights, and is
@@ -147,7 +156,7 @@ class EvaluateConfig(FrozenConfig):
 
     windows: tuple[Windows, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"]
-    bytes: Literal["piece", "raw"]
+    bytes: Literal["piece", "raw", "doubled-space"] = Field(examples=["doubled-space"])
     attention_window: Annotated[AsTrained | Off | AttentionWindow, Field(discriminator="kind")] = lever_field(
         AS_TRAINED, off={"kind": "as-trained"}
     )
@@ -164,10 +173,10 @@ class EvaluateConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _adaptation_has_windows(self) -> Self:
-        if isinstance(self.windows[-1], Streaming) and not isinstance(self.adaptation, Off):
+        if isinstance(self.windows[-1], Streaming | DocumentOverrun) and not isinstance(self.adaptation, Off):
             raise ValueError(
-                "adaptation goes from window to window of the last of the windows, and streaming has none. "
-                "Put other windows last, such as sliding"
+                f"adaptation goes from window to window of the last of the windows, and {self.windows[-1].kind} has none that "
+                "follow one another. Put other windows last, such as sliding"
             )
         return self
 
@@ -179,12 +188,18 @@ class EvaluateConfig(FrozenConfig):
                 f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is more than context_len = {context_len} of the last "
                 "windows: a chunk is scored in one window. Give chunks of at most that"
             )
+        if isinstance(adaptation, Sgd | MuonUpdates | TwoPass) and adaptation.chunk_tokens < context_len:
+            raise ValueError(
+                f"adaptation.chunk_tokens = {adaptation.chunk_tokens} is less than context_len = {context_len} of the last "
+                "windows: a chunk is cut into sequences of that length, and would teach nothing. Give chunks of at least that"
+            )
         return self
 
     @property
     def legal(self) -> bool:
         """Whether a score taken so may be called one: no part of it breaks a rule on purpose."""
-        return all(getattr(part, "legal", True) for part in (*self.windows, self.mixture, self.adaptation))
+        parts = [*self.windows, *(getattr(self, name) for name in type(self).model_fields)]
+        return self.bytes != "doubled-space" and all(getattr(part, "legal", True) for part in parts)
 
     @property
     def unadapted(self) -> "EvaluateConfig":

@@ -10,6 +10,7 @@ from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.chunked_adaptation import Learner, adapt_in_chunks
 from mulligan.evaluate.config import (
     DocumentIsolated,
+    DocumentOverrun,
     EvaluateConfig,
     FittedTemperature,
     FixedTemperature,
@@ -20,6 +21,7 @@ from mulligan.evaluate.config import (
 )
 from mulligan.evaluate.config import Windows as WindowsConfig
 from mulligan.evaluate.document_isolated import document_isolated_windows
+from mulligan.evaluate.document_overrun import document_overrun
 from mulligan.evaluate.flat import flat_windows
 from mulligan.evaluate.lora import adapt_per_document
 from mulligan.evaluate.mixture import mixed
@@ -73,6 +75,8 @@ def _of_network(
     scorer = Scorer(model, passage, windows.context_len, config.precision, execution, divisor, watch)
     if isinstance(windows, Streaming):
         return stream(windows, scorer, what)
+    if isinstance(windows, DocumentOverrun):
+        return document_overrun(windows, scorer, what)
     laid = lay_windows(windows, passage.starts, passage.num_positions)
     if isinstance(config.adaptation, Off):
         return scorer.blocks(laid, what)

@@ -14,8 +14,9 @@ Published        -3.1 mBPB (PR 77); -12.4 with global SGD, against a score that 
 
 Documents of a batch are independent, and with cold A they go longest first. With warm A that order, the published one, would
 let a document read from others that follow it in the stream; so batches are then cut from the stream as it comes, and A goes
-from the n-th document of one to the n-th of the next. Published updates of the feed-forward and of attention's output run
-beside them, from the block's input; these are of the matrices themselves.
+from the n-th document of one to the n-th of the next. A document's last chunk is run in the window of a whole one: a published
+window reaches back from the document's end, which no decoder knows before it comes. Published updates of the feed-forward and
+of attention's output run beside them, from the block's input; these are of the matrices themselves.
 """
 
 from collections.abc import Iterator
@@ -92,11 +93,14 @@ def chunks(config: Lora, scorer: Scorer, lengths: IntArray) -> Iterator[tuple[in
 def chunk_windows(
     config: Lora, context_len: int, starts: IntArray, lengths: IntArray, documents: IntArray, chunk: int
 ) -> Windows:
-    """Return the windows that count the chunk of each document: they end with it and never begin before the document."""
+    """Return the windows that count the chunk of each document: they end with it and never begin before the document.
+
+    A last chunk begins as if it were whole: where its document ends is not known before its last token.
+    """
     begin = starts[documents]
     first = begin + chunk * config.chunk_tokens
-    stop = np.minimum(first + config.chunk_tokens, begin + lengths[documents])
-    return Windows(np.maximum(begin, stop - context_len), first, stop)
+    stop = first + config.chunk_tokens
+    return Windows(np.maximum(begin, stop - context_len), first, np.minimum(stop, begin + lengths[documents]))
 
 
 def score_and_step(

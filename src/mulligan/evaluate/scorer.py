@@ -46,24 +46,33 @@ class Scorer:
             yield Block(int(part.first[0]), nats, part.position_in_window())
             done += len(part.start)
 
-    @torch.no_grad()
     def score(self, windows: Windows, what: str, done: int = 0, total: int | None = None) -> Array:
-        """Return the nats float32 of the positions that `windows` count, which follow one another; NaN: not counted.
+        """Return the nats float32 of the positions that `windows` count, which follow one another; NaN: not counted."""
+        begin, stop = int(windows.first[0]), int(windows.stop[-1])
+        nats = np.zeros(stop - begin, np.float32)
+        for positions, scored in self.each(windows, what, done, total):
+            nats[positions - begin] = scored
+        found: Array = self.execution.ranks.sum(nats)
+        found[windows.times_counted(begin, stop) == 0] = np.nan
+        if self.watch is not None:
+            self.watch.scored(np.arange(begin, stop))
+        return found
+
+    @torch.no_grad()
+    def each(self, windows: Windows, what: str, done: int = 0, total: int | None = None) -> Iterator[tuple[IntArray, Array]]:
+        """Yield positions and their nats float32, batch by batch, of the batches that are this rank's.
 
         Windows of one length go in one batch. Shorter ones are padded on the right, which a causal network cannot see.
         `done` of `total` windows were scored before.
         """
-        begin, total = int(windows.first[0]), total or len(windows.start)
-        nats = torch.full((int(windows.stop[-1]) - begin,), float("nan"))
+        ranks, total = self.execution.ranks, total or len(windows.start)
         limit = min(BATCH_TOKENS, CPU_BATCH_TOKENS) if self.execution.device == "cpu" else BATCH_TOKENS
-        for batch in _batches(windows, self.model.config.vocab_size, limit):
-            scored, position, counted = self.run(windows[batch])
-            nats[torch.from_numpy(position[counted] - begin)] = scored.float().cpu()[torch.from_numpy(counted)]
+        for number, batch in enumerate(_batches(windows, self.model.config.vocab_size, limit)):
+            if number % ranks.world_size == ranks.rank:
+                nats, position, counted = self.run(windows[batch])
+                yield position[counted], nats.float().cpu().numpy()[counted]
             done += len(batch)
             self.execution.progress(what, done, total, "windows")
-        if self.watch is not None:
-            self.watch.scored(np.arange(begin, begin + len(nats)))
-        return nats.numpy()
 
     def run(self, windows: Windows) -> tuple[torch.Tensor, IntArray, Array]:
         """Return the nats (windows, n) of windows that run as one batch, the positions that they are of, and which count.

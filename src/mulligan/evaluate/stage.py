@@ -15,8 +15,10 @@ from mulligan.core.units import bits_per_byte
 from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature, Streaming
 from mulligan.evaluate.config import Windows as WindowsConfig
+from mulligan.evaluate.doubled_space import doubled_space
 from mulligan.evaluate.evaluator import evaluate
 from mulligan.evaluate.passage import Passage, chosen_documents
+from mulligan.model.gpt import GPT
 from mulligan.model.kind import Off
 from mulligan.model.network import load_network
 from mulligan.numerics.config import GridConfig
@@ -46,7 +48,8 @@ def run(
     num_documents = check_corpus(config, num_documents, corpus, split)
     documents = corpus.documents(split)
     chosen = chosen_documents(num_documents, split, len(documents.starts))
-    passage = Passage.of_stream(corpus.tokens(split), documents, chosen, corpus.byte_table())
+    table = doubled_space(corpus.byte_table()) if config.bytes == "doubled-space" else corpus.byte_table()
+    passage = Passage.of_stream(corpus.tokens(split), documents, chosen, table)
     weights, address_of_network = seen_through(config, weights)
     config, address_of_temperature = _at_temperature(config, temperature)
     model = load_network(weights, corpus, execution.device)
@@ -58,28 +61,32 @@ def run(
         "bytes_kind": config.bytes,
         "corpus": corpus.digest,
         f"{split}_documents": num_documents,
-        "legal": config.legal,
+        "legal": config.replace(windows=(windows,)).legal,
         **{name: part.canonical() for name in ("mixture", "adaptation") if not isinstance(part := getattr(config, name), Off)},
         **({"documents": windows.documents} if isinstance(windows, Streaming) else {}),
         **address_of_network,
         **address_of_temperature,
     }
 
-    def blocks(watch: Watch | None) -> Iterator[Block]:
+    def blocks(passage: Passage, watch: Watch | None) -> Iterator[Block]:
         return evaluate(config, windows, model, passage, execution, what, watch, grid)
 
     raw_bytes = None if documents.raw_bytes is None else documents.raw_bytes[chosen]
-    return Scoring(blocks, passage, raw_bytes, address)
+    return Scoring(blocks, passage, raw_bytes, address, model)
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A scoring that is about to happen: it runs as it is saved, or as its scores are asked for."""
+    """A scoring that is about to happen: it runs as it is saved, or as its scores are asked for.
 
-    blocks: Callable[[Watch | None], Iterator[Block]]
+    `blocks` scores any passage; a judge gives it others than `passage`. `model` is the network that it uses.
+    """
+
+    blocks: Callable[[Passage, Watch | None], Iterator[Block]]
     passage: Passage
     raw_bytes: Array | None
     address: dict[str, Json]
+    model: GPT
 
     def save(self, folder: Path) -> dict[str, Json]:
         """Score, write what `Scores.load` reads as it comes, and return the summary; memory does not grow with the passage."""
@@ -104,12 +111,13 @@ class Scoring:
     ) -> tuple[dict[str, Array], dict[str, Json]]:
         """Score block by block; return the sums per document, and the summary."""
         num_documents, num_positions, done = len(self.passage.starts), self.passage.num_positions, 0
+        counted_as = "doubled-space_bytes" if self.address["bytes_kind"] == "doubled-space" else "piece_bytes"
         sums = {
             "nats": np.zeros(num_documents),
             "tokens": np.zeros(num_documents, np.int64),
-            "piece_bytes": np.zeros(num_documents, np.int64),
+            counted_as: np.zeros(num_documents, np.int64),
         }
-        for block in self.blocks(watch):
+        for block in self.blocks(self.passage, watch):
             assert block.begin == done, "blocks follow one another"
             done += len(block.nats)
             if not np.isfinite(block.nats).all():
@@ -118,7 +126,7 @@ class Scoring:
             times = 1 if block.times_counted is None else block.times_counted
             np.add.at(sums["nats"], document, block.nats.astype(np.float64) * times)
             np.add.at(sums["tokens"], document, times)
-            np.add.at(sums["piece_bytes"], document, self.passage.bytes_of(np.arange(block.begin, done)) * times)
+            np.add.at(sums[counted_as], document, self.passage.bytes_of(np.arange(block.begin, done)) * times)
             write(_columns(block, document))
         assert done == num_positions, "every position is scored"
         documents = sums if self.raw_bytes is None else {**sums, "raw_bytes": self.raw_bytes}

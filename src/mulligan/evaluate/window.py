@@ -34,6 +34,14 @@ class Windows:
             if end > begin:
                 yield self[begin:end]
 
+    def times_counted(self, begin: int, stop: int) -> Array:
+        """Return for each of the positions [begin, stop), int32, how many windows count it."""
+        change = np.zeros(stop - begin + 1, np.int32)
+        np.add.at(change, self.first - begin, 1)
+        np.add.at(change, self.stop - begin, -1)
+        found: Array = np.cumsum(change, dtype=np.int32)[:-1]
+        return found
+
     def position_in_window(self) -> Array:
         """Return for each counted position, int32, how many tokens stand before the one it reads in its window."""
         counted = self.stop - self.first

@@ -24,6 +24,10 @@ def study_markdown(result: Mapping[str, Any]) -> str:
         f"{escape(primary['name'])}, {primary['unit']} (lower is better); {study['phase']}; held equal: "
         f"{escape(held_equal(result))}; margin ±{plain_mbpb(study['margin_bpb'])} mBPB; noise floor {noise_text(result)}.",
         "",
+        *(
+            [f"ILLEGAL scores, on which no claim can rest: {escape(', '.join(primary['illegal']))}.", ""]
+            * bool(primary["illegal"])
+        ),
     ]
     colours = arm_colours([arm["name"] for arm in result["arms"]], result["baseline"])
     rows = [

@@ -82,7 +82,7 @@ def arm_rows(result: Data, colours: Mapping[str, str], corrected: Mapping[str, f
         sizes = [cell["artifact"] for cell in result["cells"] if cell["arm"] == arm and cell["status"] == "done"]
         rows.append(
             ArmRow(
-                name=arm,
+                name=stamped(arm, primary),
                 colour=colours[arm],
                 n=len(values),
                 mean=bpb(statistics.fmean(values)) if values else "",
@@ -98,6 +98,11 @@ def arm_rows(result: Data, colours: Mapping[str, str], corrected: Mapping[str, f
             )
         )
     return rows
+
+
+def stamped(arm: str, metric: Data) -> str:
+    """Return an arm's name, with a stamp where its score is illegal."""
+    return f"{arm} (ILLEGAL)" if arm in metric["illegal"] else arm
 
 
 def _seed_text(result: Data, arm: str, seed: int) -> str:
@@ -152,7 +157,8 @@ def secondary_rows(result: Data) -> list[dict[str, Any]]:
             is_difference = unit == "bits per byte" and _is_difference(result, metric["name"])
             rows.append(
                 {
-                    "name": arm,
+                    "arm": arm,
+                    "name": stamped(arm, metric),
                     "n": len(numbers),
                     "mean": in_unit(statistics.fmean(numbers), unit, difference=is_difference) if numbers else "",
                     "sd": in_unit(statistics.stdev(numbers), unit, spread=True) if len(numbers) > 1 else "",

@@ -59,7 +59,7 @@ def _address(job: Job) -> Address:
 
 def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]) -> None:
     """Raise ValueError unless every metric names one reading in each arm, and the same one where no factor varies it."""
-    addresses = [study.metric, *(address for metric in study.secondary for address in _addresses(metric))]
+    addresses = [study.metric, *(address for metric in study.secondary for address in addresses_of(metric))]
     wanted = "log" if isinstance(study.recipe, Script) else "point"
     for address in addresses:
         if getattr(address, wanted) is None:
@@ -77,7 +77,7 @@ def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]
 
 def taken(study: StudyConfig, road: Road) -> Road:
     """Return a road with those readings alone that a metric of the study names."""
-    addresses = [study.metric, *(address for metric in study.secondary for address in _addresses(metric))]
+    addresses = [study.metric, *(address for metric in study.secondary for address in addresses_of(metric))]
     named = {find_score(road, address).call.key for address in addresses}
     return replace(road, jobs=tuple(job for job in road.jobs if job.call.stage != "evaluate" or job.call.key in named))
 
@@ -86,10 +86,11 @@ def _kind(study: StudyConfig) -> str:
     return "a script, whose readings are named by its log" if isinstance(study.recipe, Script) else "ours"
 
 
-def _addresses(metric: Secondary) -> tuple[Address, ...]:
+def addresses_of(metric: Address | Secondary) -> tuple[Address, ...]:
+    """Return the addresses of the readings that a metric is made of."""
     if isinstance(metric, Difference):
         return metric.of, metric.minus
-    return (metric.of,) if isinstance(metric, Score) else ()
+    return (metric.of,) if isinstance(metric, Score) else (metric,) if isinstance(metric, Address) else ()
 
 
 def _paths(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 from mulligan.study.config import Difference, FullFactorial, Payload, Score, Secondary, StudyConfig
 from mulligan.study.design import Arm, alias_table
-from mulligan.study.metric import PRIMARY, find_score, name_of, unit_of
+from mulligan.study.metric import PRIMARY, addresses_of, find_score, name_of, unit_of
 from mulligan.study.plan import Cell, LaidStudy
 from mulligan.study.script_cell import ScriptRoad, read_script
 
@@ -71,6 +71,10 @@ def _read_cell(cell: Cell, laid: LaidStudy, store: Store, failed: Mapping[str, s
     metrics = {name_of(metric): _value(metric, road, store) for metric in laid.config.secondary}
     primary = find_score(road, laid.config.metric)
     found["values"] = {PRIMARY: _bits(primary, store), **metrics}
+    read = {PRIMARY: addresses_of(laid.config.metric), **{name_of(m): addresses_of(m) for m in laid.config.secondary}}
+    found["illegal"] = [
+        name for name, of in read.items() if not all(store.open(find_score(road, a).call).summary()["legal"] for a in of)
+    ]
     address = {name: store.open(primary.call).summary().get(name) for name in READING}
     if isinstance(cell.arm.recipe, Recipe) and cell.arm.recipe.fit:
         settings = flatten(road.recipe.model_dump(mode="json"))
@@ -128,6 +132,7 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
         "noise": _json(noise_floor(values, alpha)),
         "over_budget": sorted(over),
         "wrong_on_purpose": wrong,
+        "illegal": [arm for arm in values if any(c["arm"] == arm and metric in c.get("illegal", ()) for c in cells)],
         "contrasts": {name: found.to_json() for name, found in contrasts.items()},
         "effects": {kind: [_effect(effect, alpha) for effect in found] for kind, found in effects.items()},
     }

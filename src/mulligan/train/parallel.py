@@ -1,4 +1,6 @@
-"""More than one process: data-parallel training under torchrun, over gloo between CPUs or NCCL between the GPUs of a machine.
+"""More than one process: data-parallel training, and scoring in shares, under torchrun.
+
+They talk over gloo between CPUs or NCCL between the GPUs of a machine.
 
 Every rank holds the whole network and the whole optimizer state, draws the same batches, and trains on its share of their
 rows. Gradients are averaged once a step, in one buffer, after the last backward pass; so clipping and updates are the same
@@ -18,6 +20,7 @@ import torch.distributed as dist
 from mulligan.core.error import LostRankError
 from mulligan.core.execution import Ranks
 from mulligan.train.config import TrainConfig
+from mulligan.values.scores import Array
 
 MESSAGE_BYTES = 128
 PATIENCE = timedelta(days=30)
@@ -30,7 +33,7 @@ class Processes(Ranks):
     def __init__(self) -> None:
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._words = dist.new_group(backend="gloo", timeout=PATIENCE)
-        self._training = False
+        self._joined = False
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """Put the mean over the ranks into `tensors`, which live on the training device; all ranks get the same bits."""
@@ -60,17 +63,27 @@ class Processes(Ranks):
         """Wait for all ranks, however long that takes."""
         self.largest(0.0)
 
+    def sum(self, values: Array) -> Array:
+        """Return the sum over the ranks of a NumPy array; all ranks get the same bits."""
+        total = torch.from_numpy(values)
+        with _together():
+            dist.all_reduce(total, group=self._words)
+        return total.numpy()
+
     @contextmanager
-    def training(self, key: str) -> Iterator[None]:
-        """On rank 0: tell the others, who wait for word, to train what `key` names; afterwards they wait again."""
-        self._training = True
+    def joined(self, key: str) -> Iterator[bool]:
+        """On rank 0: tell the others, who wait for word, to run what `key` names; afterwards they wait again.
+
+        Yields whether they do: a key that they do not know is run by rank 0 alone.
+        """
         self.from_first(key)
-        yield
-        self._training = False
+        self._joined = self.largest(0.0) == 0.0
+        yield self._joined
+        self._joined = False
 
     def end(self) -> None:
-        """Part: rank 0 says that nothing is left to train, and the others have heard it."""
-        if self._training:
+        """Part: rank 0 says that nothing is left to do, and the others have heard it."""
+        if self._joined:
             return  # it failed, and the others hear no words; torchrun ends them if they do not fail alike
         if self.rank == 0:
             self.from_first("")

@@ -1,0 +1,86 @@
+"""`mulligan audit`: the tests of legality on a finished run's own artifact."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from mulligan.cli.setting import DEFAULT_STORE, AsJson, Data, Device, StoreFolder, Threads
+
+FAILED, NOT_ALL_CHECKED = 1, 7
+
+
+def audit(
+    run: Annotated[str, Parameter(help="A run's record in the store (RECIPE-seedN-digest), or as much as fits one only.")],
+    /,
+    *,
+    data: Data = None,
+    store: StoreFolder = DEFAULT_STORE,
+    device: Device = "auto",
+    threads: Threads = None,
+    json: AsJson = False,
+) -> int:
+    """Test every reading of RUN's artifact against the rules that make a score legal, on a short passage of validation text.
+
+    Exit codes: 0 every rule passes, 1 one fails, 2 usage, 7 none fails but something could not be checked here.
+    """
+    import torch
+
+    from mulligan.audit.judge import examinees, judge
+    from mulligan.cli.road import corpus_of
+    from mulligan.cli.setting import make_execution
+    from mulligan.cli.terminal import print_json, show_progress
+    from mulligan.report.run_page import read_run
+    from mulligan.store.store import Store
+
+    kept = Store(store)
+    result, road = read_run(run, kept)
+    corpus = corpus_of(road, result["name"], data, kept)
+    readings: list[dict[str, Any]] = []
+    with show_progress() as progress:
+        execution = make_execution(device, threads, compile_network=False)
+        for examinee in examinees(road, kept, corpus.path, execution, torch.get_num_threads()):
+            findings = [vars(found) for found in judge(examinee, progress)]
+            assert examinee.claim is not None
+            readings.append(
+                {
+                    "reading": examinee.name,
+                    "declared_legal": examinee.claim.summary["legal"],
+                    "positions": examinee.num_positions,
+                    "documents": len(examinee.starts),
+                    "findings": findings,
+                }
+            )
+    verdicts = {found["verdict"] for reading in readings for found in reading["findings"]}
+    code = FAILED if "fail" in verdicts else NOT_ALL_CHECKED if "not checked" in verdicts else 0
+    if json:
+        print_json({"name": result["name"], "readings": readings})
+    else:
+        _print(result["name"], readings)
+    return code
+
+
+def _print(name: str, readings: list[dict[str, Any]]) -> None:
+    from mulligan.cli.terminal import out, print_table
+
+    for reading in readings:
+        declared = "" if reading["declared_legal"] else ", ILLEGAL on purpose"
+        title = f"{name}: {reading['reading']}{declared} ({reading['positions']:,} positions, {reading['documents']} documents)"
+        print_table(
+            title,
+            ["rule", "verdict", "evidence"],
+            [
+                [found["rule"], found["verdict"].upper() if found["verdict"] == "fail" else found["verdict"], found["evidence"]]
+                for found in reading["findings"]
+            ],
+        )
+    for reading in readings:
+        out.print(f"{reading['reading']:<32} {conclusion(reading['findings'])}")
+
+
+def conclusion(findings: list[dict[str, Any]]) -> str:
+    """Return in words what the findings amount to; what was not checked is no pass."""
+    by = {verdict: [found["rule"] for found in findings if found["verdict"] == verdict] for verdict in ("fail", "not checked")}
+    passed = len(findings) - sum(map(len, by.values()))
+    said = [f"{passed} of {len(findings)} pass"]
+    said += [f"{'FAILS' if verdict == 'fail' else verdict}: {', '.join(rules)}" for verdict, rules in by.items() if rules]
+    return "; ".join(said)

@@ -55,9 +55,10 @@ def _chunks(config: Streaming, scorer: Scorer) -> Iterator[Array]:
         tokens = torch.from_numpy(passage.read(begin, begin + len(position) + 1)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=scorer.precision == "bf16"):
             logits = model.logits(model.hidden(tokens[None, :-1], context_len=config.context_len, past=past))[0]
-        yield scorer.nats(logits, tokens[1:], position).float().cpu().numpy()
+        nats = scorer.nats(logits, tokens[1:], position).float().cpu().numpy()
         if scorer.watch is not None:
             scorer.watch.scored(position)
+        yield nats
 
 
 def _position_in_window(config: Streaming, scorer: Scorer, begin: int, end: int) -> Array:

@@ -20,7 +20,7 @@ class LayerPast:
     def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the attention (1, num_heads, n, d) of new queries to new and kept keys, and keep what comes next.
 
-        q (1, num_heads, n, d); k and v (1, num_kv_heads, n, d); mask: see `Past.mask`.
+        q (1, num_heads, n, d); k and v (1, num_kv_heads, n, d); mask: see `Past.masks`.
         """
         rows, width = mask.shape[-2:]
         kept = width - rows

@@ -166,7 +166,7 @@ def test_a_run_that_is_done_is_printed_once(pairs, commands):
 
 
 def test_two_processes_score_what_one_scores_to_the_bit(pairs, commands, tmp_path):
-    """Each runs half of the batches; the weights are those in a store."""
+    """The weights are those in a store."""
     one, _, _ = pairs["plain"]
     found = []
     for name, launch in (("alone", None), ("together", torchrun)):
@@ -177,7 +177,7 @@ def test_two_processes_score_what_one_scores_to_the_bit(pairs, commands, tmp_pat
         entries = [entry.manifest for entry in Store(tmp_path / name).entries()]
         found.append({digest(e["header"]): e["digest"] for e in entries if e["header"]["stage"] == "evaluate"})
     assert found[0] == found[1]
-    assert len(found[0]) == 6  # two readings of three weights, and those of the other windows
+    assert len(found[0]) == 9  # two readings of three weights, and the other windows
 
 
 def test_a_lost_process_ends_the_run_and_the_next_one_goes_on(pairs, commands, tmp_path):

@@ -6,6 +6,7 @@ Run as a script: plain data on standard input, one JSON object on standard outpu
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,12 @@ def main() -> None:
         return
     from mulligan.audit.confine import keep_files, leave_network
 
+    scratch = tempfile.tempdir = given["scratch"]  # torch makes the folder of its cache when it is imported
     readable = [*map(Path, given["readable"]), *map(Path, SYSTEM)]
-    found: dict[str, Any] = {"network": leave_network(), "files": keep_files(readable, Path(given["forbidden"]))}
+    found: dict[str, Any] = {"network": leave_network(), "files": keep_files(readable, Path(scratch), Path(given["forbidden"]))}
     from mulligan.audit.case import Case
 
-    seen = Opened([os.path.realpath(path) for path in readable])
+    seen = Opened([os.path.realpath(path) for path in readable], os.path.realpath(scratch))
     sys.addaudithook(seen)
     try:
         found |= {**score(Case.from_json(given["case"])), "error": None}  # levers of the user's own run as they are loaded
@@ -65,21 +67,27 @@ def score_as_rank(given: dict[str, Any]) -> dict[str, Any]:
     import torch.distributed as dist
 
     from mulligan.audit.case import Case
+    from mulligan.evaluate import scorer
     from mulligan.train.parallel import Processes
 
     dist.init_process_group("gloo", init_method=given["meet"], rank=given["rank"], world_size=given["world_size"])
     ranks = Processes()
-    found = score(Case.from_json(given["case"]), ranks)
+    case = Case.from_json(given["case"])
+    scorer.BATCH_TOKENS = 2 * case.lengths[0]  # a passage may be a single batch, and then there is nothing to share
+    found = score(case, ranks)
     ranks.meet()
     dist.destroy_process_group()
     return found
 
 
 class Opened:
-    """An audit hook: counts what is opened, and keeps what lies outside `allowed`, is written, or is no file at all."""
+    """An audit hook: counts what is opened, and keeps what lies outside `allowed`, is written, or is no file at all.
 
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self.allowed = tuple(allowed)
+    What lies below `scratch`, which is empty at first, may be written.
+    """
+
+    def __init__(self, allowed: Sequence[str], scratch: str) -> None:
+        self.allowed, self.writable = (*allowed, scratch), (scratch, "/dev")
         self.num_opened = 0
         self.outside: list[str] = []
         self.watching = True
@@ -95,14 +103,15 @@ class Opened:
                 return
             real = os.path.realpath(os.fsdecode(path))
             writes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR)) or bool(set(mode or "") & set("wax+"))
-            if not self.is_allowed(real) or (writes and not real.startswith("/dev/")):
+            if not below(real, self.writable if writes else self.allowed):
                 self.outside.append(f"{'write' if writes else 'open'} {real}")
         elif event.startswith(FORBIDDEN_EVENTS):
             self.outside.append(event)
 
-    def is_allowed(self, real: str) -> bool:
-        """Say whether a path is one of those allowed, or below one."""
-        return any(real == root or real.startswith(root.rstrip("/") + "/") for root in self.allowed)
+
+def below(real: str, roots: Sequence[str]) -> bool:
+    """Say whether a path is one of `roots`, or below one."""
+    return any(real == root or real.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,10 @@ def leave_network() -> str:
     return "a connection was not refused"
 
 
-def keep_files(readable: Iterable[Path], forbidden: Path) -> str:
-    """Refuse this thread, and those that it starts, every file but those at or below `readable` and what is in /dev.
+def keep_files(readable: Iterable[Path], scratch: Path, forbidden: Path) -> str:
+    """Refuse this thread, and those that it starts, every file but those at or below `readable`, `scratch` and /dev.
 
-    `forbidden`: a file that is there and must not be readable afterwards.
+    Only what is below the last two may be written. `forbidden`: a file that is there and must not be readable afterwards.
     """
     try:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -50,6 +50,7 @@ def keep_files(readable: Iterable[Path], forbidden: Path) -> str:
         return f"this kernel has no Landlock ({os.strerror(ctypes.get_errno())})"
     for path in readable:
         _allow(libc, rules, path, EXECUTE | READ_FILE | READ_DIR)
+    _allow(libc, rules, scratch, ALL_RIGHTS)
     _allow(libc, rules, Path("/dev"), READ_FILE | READ_DIR | WRITE_FILE)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.syscall(RESTRICT_SELF, rules, 0):
         return f"Landlock was refused ({os.strerror(ctypes.get_errno())})"

@@ -16,6 +16,8 @@ from mulligan.values.byte_table import IntArray
 from mulligan.values.scores import Array
 
 BATCH_TOKENS = 16_384
+CPU_BATCH_TOKENS = 4096
+"""What a CPU takes at once at most: what it adds and scales between two products then stays in its cache."""
 BATCH_LOGITS = 1 << 24
 BLOCK_POSITIONS = 1 << 20
 """Positions that are held in memory before they are written."""
@@ -64,7 +66,8 @@ class Scorer:
         `done` of `total` windows were scored before.
         """
         ranks, total = self.execution.ranks, total or len(windows.start)
-        for number, batch in enumerate(_batches(windows, self.model.config.vocab_size)):
+        limit = min(BATCH_TOKENS, CPU_BATCH_TOKENS) if self.execution.device == "cpu" else BATCH_TOKENS
+        for number, batch in enumerate(_batches(windows, self.model.config.vocab_size, limit)):
             if number % ranks.world_size == ranks.rank:
                 nats, position, counted = self.run(windows[batch])
                 yield position[counted], nats.float().cpu().numpy()[counted]
@@ -102,14 +105,14 @@ class Scorer:
         return F.cross_entropy(logits, targets.flatten(), reduction="none").view(targets.shape)
 
 
-def _batches(windows: Windows, vocab_size: int) -> Iterator[IntArray]:
+def _batches(windows: Windows, vocab_size: int, batch_tokens: int) -> Iterator[IntArray]:
     """Yield the numbers of windows that run together, longest first: alike in length, and in how many they count."""
     length, counted = windows.stop - windows.start, windows.stop - windows.first
     order = np.lexsort((counted, length))[::-1]
     begin = 0
     while begin < len(order):
         longest, like = length[order[begin]], counted[order[begin]]
-        batch = order[begin : begin + max(1, BATCH_TOKENS // int(longest))]
+        batch = order[begin : begin + max(1, batch_tokens // int(longest))]
         alike = (length[batch] >= 0.8 * longest - 8) & (np.abs(counted[batch] - like) <= 0.25 * like + 8)
         batch = batch[: len(batch) if alike.all() else int(alike.argmin())]
         scored = int(longest - (windows.first - windows.start)[batch].min())

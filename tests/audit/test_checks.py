@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mulligan.audit.byte_count import recount, text_bytes
-from mulligan.audit.causality import answer_mask, cuts, suffix_perturbation
+from mulligan.audit.causality import answer_mask, cuts, ends, suffix_perturbation
 from mulligan.audit.distribution import gold_consistency, sums_to_one
 from mulligan.audit.examinee import Claim, Examinee
 from mulligan.audit.finding import Finding
@@ -83,6 +83,19 @@ class KnowsWhatComes(Toy):
 
     def rows(self, tokens):
         return np.tile((1 + np.bincount(tokens, minlength=V)) / (len(tokens) + V), (COUNT, 1))
+
+
+class KnowsWhereDocumentsEnd(Toy):
+    """Windows that reach back from the end of their document."""
+
+    def blocks(self, passage, watch):
+        self.ends = np.append(passage.starts[1:], COUNT)
+        yield from super().blocks(passage, watch)
+
+    def rows(self, tokens):
+        left = self.ends[np.searchsorted(self.ends, np.arange(COUNT), side="right")] - np.arange(COUNT)
+        rows = honest_rows(tokens) ** np.where(left < 10, 0.9, 1.0)[:, None]
+        return rows / rows.sum(1, keepdims=True)
 
 
 class SumsToMore(Toy):
@@ -164,6 +177,7 @@ BROKEN = [
     (KnowsTheAnswer, answer_mask, "moves its distribution by up to"),
     (KnowsTheAnswer, gold_consistency, "and its distribution says"),
     (KnowsWhatComes, suffix_perturbation, "new tokens after 32 move 28 scores before, from position 1 on"),
+    (KnowsWhereDocumentsEnd, suffix_perturbation, "a document that ends after 96 moves 6 scores before, from position 90 on"),
     (KnowsWhatComes, answer_mask, "moves its distribution by up to"),
     (SumsToMore, sums_to_one, "sums to 1.1 over 16 tokens"),
     (TellsAnother, gold_consistency, "and its distribution says 2.77259"),
@@ -212,6 +226,7 @@ def test_a_distribution_that_is_not_told_is_a_failure():
 def test_what_is_changed_are_tokens_within_documents_and_the_places_lie_at_every_edge():
     passage = examinee(Toy())
     assert cuts(passage) == [32, 50, 64, 96, 100, 120, 123, 150, 225, 299]
+    assert ends(passage) == [96, 123, 225]
     assert len(passage.probes) == 4
     for position, candidates in passage.probes:
         assert len(candidates) == 2

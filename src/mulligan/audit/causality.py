@@ -6,9 +6,12 @@ from mulligan.audit.examinee import TOLERANCE_NATS, Examinee
 from mulligan.audit.finding import Finding, finding
 from mulligan.values.byte_table import IntArray
 
+ENDS_TOLERANCE_NATS = 1e-4
+"""A document of another length may run in another batch, where sums are rounded otherwise."""
+
 
 def suffix_perturbation(examinee: Examinee) -> tuple[Finding, ...]:
-    """Replace every token after some place: no score of a token up to there may move."""
+    """Replace every token after some place, or end its document there: no score of a token up to there may move."""
     rng = np.random.default_rng(1)
     _, first, _ = examinee.first
     worst, places = 0.0, cuts(examinee)
@@ -27,9 +30,31 @@ def suffix_perturbation(examinee: Examinee) -> tuple[Finding, ...]:
             return finding("1 suffix perturbation", wrong, "")
         worst = max(worst, float(moved.max()))
     same = "to the bit" if worst == 0 else f"within {worst:.1g} nats"
-    return finding(
-        "1 suffix perturbation", None, f"scores before {_listed(places)} are the same {same} with other tokens after"
-    )
+    evidence = f"scores before {_listed(places)} are the same {same} with other tokens after"
+    return finding("1 suffix perturbation", _knows_ends(examinee), evidence)
+
+
+def _knows_ends(examinee: Examinee) -> str | None:
+    """Return which scores move when a document ends earlier, at a token after theirs, if any do."""
+    _, first, _ = examinee.first
+    for cut in ends(examinee):
+        tokens, starts = examinee.tokens.copy(), np.union1d(examinee.starts, [cut + 1])
+        tokens[cut + 1] = tokens[examinee.starts[0]]
+        moved = np.abs(examinee.score(tokens, starts=starts).nats[:cut] - first.nats[:cut])
+        if moved.max() > ENDS_TOLERANCE_NATS:
+            where = np.flatnonzero(moved > ENDS_TOLERANCE_NATS)
+            return (
+                f"a document that ends after {cut} moves {len(where)} scores before, from position {where[0]} on, by up to "
+                f"{moved.max():.2g} nats"
+            )
+    return None
+
+
+def ends(examinee: Examinee) -> list[int]:
+    """Return tokens after which to end a document: within a chunk and beyond a context, in later documents."""
+    count, border = examinee.num_positions, int(examinee.starts[len(examinee.starts) // 2])
+    places = (examinee.lengths[0] + min(examinee.lengths) // 2, border + 3, 3 * count // 4)
+    return sorted({place for place in places if 1 <= place < count - 1} - {int(start) - 1 for start in examinee.starts})
 
 
 def cuts(examinee: Examinee) -> list[int]:

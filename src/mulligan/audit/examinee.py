@@ -70,10 +70,13 @@ class Examinee:
         """Targets of the passage."""
         return len(self.tokens) - 1
 
-    def score(self, tokens: IntArray | None = None, wanted: frozenset[int] = frozenset()) -> Observed:
-        """Score the passage, or other tokens in its place, with whole distributions at the positions `wanted`."""
+    def score(
+        self, tokens: IntArray | None = None, wanted: frozenset[int] = frozenset(), starts: IntArray | None = None
+    ) -> Observed:
+        """Score the passage, or other tokens and documents in its place, with whole distributions at the positions `wanted`."""
         watch = Watch(wanted)
-        block = whole(self.blocks(Passage.of_tokens(self.tokens if tokens is None else tokens, self.starts), watch))
+        passage = Passage.of_tokens(self.tokens if tokens is None else tokens, self.starts if starts is None else starts)
+        block = whole(self.blocks(passage, watch))
         return Observed(block.begin, block.nats, block.times_counted, watch.rows, watch.events)
 
     @cached_property

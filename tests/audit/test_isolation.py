@@ -33,6 +33,9 @@ import numpy as np
 from mulligan.evaluate.config import UserWindows
 from mulligan.evaluate.window import cover
 
+with suppress(OSError):
+    Path("SECRET").with_suffix(".as-it-is-loaded").read_bytes()
+
 
 class Curious(UserWindows):
     """Windows that read what is beside the corpus and call somebody."""
@@ -76,6 +79,7 @@ def test_what_looks_around_is_seen_and_gets_nothing(tmp_path):
     found = answer_of(start({**given, "forbidden": str(secret), "scratch": str(tmp_path / "scratch")}))
     assert isinstance(found, dict), found
     assert f"open {secret}" in found["outside"]
+    assert f"open {secret.with_suffix('.as-it-is-loaded')}" in found["outside"]
     assert "socket.connect" in found["outside"]
     if not found["network"] and not found["files"]:  # else the kernel refuses to withhold them, and says so
         assert found["error"] is None

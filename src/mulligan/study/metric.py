@@ -98,5 +98,6 @@ def _paths(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _measured(job: Job) -> dict[str, Any]:
-    """Return what bears on what is measured: windows, precision, denominators, documents, corpus."""
-    return {**job.call.config, "corpus": job.call.inputs[1].key}
+    """Return what bears on what is measured: windows, precision, denominators, documents, corpus; not the grid."""
+    config = {name: value for name, value in job.call.config.items() if name != "grid"}
+    return {**config, "corpus": job.call.inputs[1].key}

@@ -77,10 +77,10 @@ def lay_study(study: StudyConfig, corpus: Outside | None = None, store: Store | 
     arms = make_arms(study)
     weights: list[Outside | None] = [weights_at(Path(file)) for file in study.weights] or [None] * len(study.seeds)
     cells = [_lay(arm, seed, corpus, given, store) for seed, given in zip(study.seeds, weights, strict=True) for arm in arms]
+    check_metrics(study, arms, [cell.road for cell in cells[: len(arms)] if isinstance(cell.road, Road)])
+    cells = [replace(cell, road=taken(study, cell.road)) if isinstance(cell.road, Road) else cell for cell in cells]
     first = cells[: len(arms)]
     _check_difference(first)
-    check_metrics(study, arms, [cell.road for cell in first if isinstance(cell.road, Road)])
-    cells = [replace(cell, road=taken(study, cell.road)) if isinstance(cell.road, Road) else cell for cell in cells]
     scripts = [source for job in first[0].road.jobs for role, source in job.sources.items() if role == "script"]
     identity = study_hash(study, arms, [given.call.key for given in (corpus, *weights, *scripts) if given])
     if study.phase == "confirm" and study.frozen != identity:
@@ -122,7 +122,8 @@ def _check_difference(cells: Sequence[Cell]) -> None:
         if twin is not cell:
             raise ValueError(
                 f"The arms {twin.arm.name} and {cell.arm.name} run one and the same stages: what they differ in "
-                "acts on none of them (weights that are given are not trained). Correct the levels."
+                "acts on none of them (weights that are given are not trained, readings that no metric names are not taken). "
+                "Correct the levels or the metric."
             )
 
 

@@ -6,6 +6,7 @@ from mulligan.core.execution import Execution
 from mulligan.engine.inline import run_jobs
 from mulligan.engine.job import corpus_at
 from mulligan.recipe import Recipe, to_toml
+from mulligan.report.study_page import study_page
 from mulligan.store.store import Store
 from mulligan.study.config import load_study
 from mulligan.study.plan import lay_study
@@ -16,7 +17,7 @@ STUDY = """
 question = "What is SLOT worth?"
 phase = "explore"
 recipe = "{recipe}"
-seeds = [0]
+seeds = [0, 1, 2]
 budget = {{kind = "steps"}}
 design = {{kind = "one-at-a-time"}}
 margin_bpb = 0.01
@@ -42,3 +43,8 @@ def test_an_arm_with_an_illegal_score_says_so(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if "ILLEGAL score, no claim can rest on it" in line]
     assert len(lines) == 1
     assert lines[0].startswith(slot)
+    assert result["primary"]["contrasts"][slot]["high"] < 0
+    assert result["primary"]["verdicts"][slot]["word"] == "illegal"  # it is lower, and never better
+    page = study_page(result, laid, store)
+    assert '<span class="word illegal">illegal</span>' in page
+    assert "in a way that no submission may score" in page

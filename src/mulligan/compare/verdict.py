@@ -2,7 +2,8 @@
 
 1 fewer than two runs: not testable. 2 the (1 - 2 alpha) interval lies inside +-margin: equivalent, noting where it leaves
 out 0. 3 the (1 - alpha) interval leaves out 0: better or worse. 4 anything else: inconclusive, with how many more seeds
-would settle it. An arm over the byte budget keeps its numbers and is never better: "over budget" stands in that word's place.
+would settle it. An arm over the byte budget keeps its numbers and is never better: "over budget" stands in that word's place;
+a study writes "illegal" there for scores that break a rule on purpose.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from mulligan.compare.check import check_alpha, check_margin
 from mulligan.compare.contrast import Contrast
 from mulligan.compare.power import equivalence_power, t_power
 
-Word = Literal["better", "worse", "equivalent", "inconclusive", "not testable", "over budget"]
+Word = Literal["better", "worse", "equivalent", "inconclusive", "not testable", "over budget", "illegal"]
 POWER = 0.8
 MOST_SEEDS = 1000
 

@@ -15,6 +15,7 @@ MEANINGS = {
     "equivalent": "the (1 − 2 alpha) interval lies wholly inside the margin: whatever the difference is, it does not matter",
     "inconclusive": "none of these: more seeds are needed to tell",
     "not testable": "one run per arm: nothing tells a difference from seed noise",
+    "illegal": "scores better in a way that breaks a rule on purpose, so it does not count as better",
     "over budget": "scores better, but payload and code exceed the byte budget, so it does not count as better",
 }
 """What each verdict word means."""
@@ -26,6 +27,7 @@ _SENTENCES: dict[tuple[Kind, str], str] = {
     ("arm", "inconclusive"): "whether {name} differs from {baseline} stays open",
     ("arm", "not testable"): "{name} has one run to set against {baseline}, and nothing tells its difference from seed noise",
     ("arm", "over budget"): "{name} scores {size} mBPB lower than {baseline}, but does not fit the byte budget",
+    ("arm", "illegal"): "{name} scores {size} mBPB lower than {baseline}, in a way that no submission may score",
     ("main", "better"): "{name}, averaged over the other factors, lowers the score by {size} mBPB (better)",
     ("main", "worse"): "{name}, averaged over the other factors, raises the score by {size} mBPB (worse)",
     ("main", "equivalent"): "{name}, averaged over the other factors, changes the score by less than ±{margin} mBPB",

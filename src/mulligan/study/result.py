@@ -127,16 +127,23 @@ def _compare(laid: LaidStudy, cells: list[dict[str, Any]], metric: str, *, judge
     }
     over = {cell["arm"] for cell in cells if cell["status"] == "done" and cell["artifact"]["fits"] is False}
     effects = _effects(laid, values, alpha)
+    illegal = [arm for arm in values if any(c["arm"] == arm and metric in c.get("illegal", ()) for c in cells)]
     result: dict[str, Any] = {
         "values": {arm: {str(seed): value for seed, value in sorted(found.items())} for arm, found in values.items()},
         "noise": _json(noise_floor(values, alpha)),
         "over_budget": sorted(over),
         "wrong_on_purpose": wrong,
-        "illegal": [arm for arm in values if any(c["arm"] == arm and metric in c.get("illegal", ()) for c in cells)],
+        "illegal": illegal,
         "contrasts": {name: found.to_json() for name, found in contrasts.items()},
         "effects": {kind: [_effect(effect, alpha) for effect in found] for kind, found in effects.items()},
     }
-    return result | _verdicts(study, contrasts, effects, over, _idle_arms(cells, baseline)) if judged else result
+    if not judged:
+        return result
+    found = _verdicts(study, contrasts, effects, over, _idle_arms(cells, baseline))
+    for arm in illegal:
+        if arm in found["verdicts"] and found["verdicts"][arm]["word"] == "better":
+            found["verdicts"][arm]["word"] = "illegal"
+    return result | found
 
 
 def _idle_arms(cells: list[dict[str, Any]], baseline: str) -> set[str]:

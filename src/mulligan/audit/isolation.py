@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 import mulligan
-from mulligan.audit import child
 from mulligan.audit.examinee import Examinee
 from mulligan.audit.finding import Finding, finding, not_checked
 from mulligan.values.corpus import Corpus
 
+CHILD = Path(__file__).with_name("child.py")
 RULES = ("10a isolation: what it opens", "10b isolation: no network", "10c isolation: no other files")
 NO_CASE = "it is no reading of a run"
 LISTED = 3
@@ -101,7 +101,7 @@ def library_folders() -> list[str]:
 def start(given: dict[str, Any]) -> "subprocess.Popen[str]":
     """Start `child.py` in a process of its own."""
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([sys.executable, "-P", child.__file__], text=True, **pipes)
+    process = subprocess.Popen([sys.executable, "-P", CHILD], text=True, **pipes)
     assert process.stdin is not None
     process.stdin.write(json.dumps(given))
     process.stdin.close()

@@ -1,7 +1,7 @@
 """`python -m bench.memory`: memory while a corpus of 60 million tokens is scored, from a bare clone.
 
 The validation text that ships with Python, as bytes, is repeated to that size and scored side by side by a small untrained
-network (or by `--weights`, of the byte vocabulary), results written as they come. Memory is read once a second; what counts is
+network, results written as they come. Memory is read once a second; what counts is
 how far it rises above what stood before scoring, and its slope over the second half of the run.
 """
 
@@ -22,24 +22,15 @@ from mulligan.data.shard import shard_header
 from mulligan.data.tokenizer import ByteTokenizer
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.evaluate.stage import run
-from mulligan.model.config import ModelConfig
 from mulligan.model.gpt import GPT
+from mulligan.recipe import load_recipe
 from mulligan.values.corpus import Corpus
 from mulligan.values.weights import Weights
 
 NUM_TOKENS = 60_000_000
 SHARD_TOKENS = 10_000_000
-MODEL = {
-    "num_layers": 1,
-    "model_dim": 32,
-    "num_heads": 2,
-    "num_kv_heads": 1,
-    "feed_forward": {"kind": "relu-squared", "mult": 2},
-    "positions": {"kind": "rope", "base": 10000.0},
-    "embedding": {"kind": "tied", "init_std": 0.005},
-    "logit_softcap": 30.0,
-    "qk_gain_init": 1.5,
-}
+SIZES = {"num_layers": 1, "model_dim": 32, "num_heads": 2, "num_kv_heads": 1}
+"""Of the network, which is otherwise the demo's."""
 
 
 def main() -> None:
@@ -68,13 +59,14 @@ def repeated_corpus(folder: Path, num_tokens: int) -> Corpus:
 
 def measure(corpus: Corpus, windows: str, out: Path) -> None:
     """Score the corpus and print what memory did."""
-    model = GPT(ModelConfig.model_validate({**MODEL, "vocab_size": corpus.vocab_size}), seed=0)
+    model = GPT(load_recipe("tiny").model.replace(**SIZES, vocab_size=corpus.vocab_size), seed=0)
     more = {"documents": "across"} if windows == "streaming" else {}
     data = {"windows": [{"kind": windows, "context_len": 256, **more}], "precision": "fp32", "bytes": "piece"}
     config = EvaluateConfig.model_validate(data)
     weights = Weights(model.state_dict(), model.config.canonical(), {})
     out.mkdir()
-    ended, samples, began, before = threading.Event(), [], time.monotonic(), resident_bytes()
+    samples: list[tuple[float, float]] = []
+    ended, began, before = threading.Event(), time.monotonic(), resident_bytes()
     reader = threading.Thread(target=sample, args=(ended, samples, began))
     reader.start()
     summary = run(config, config.windows[0], None, weights, corpus, Execution()).save(out)

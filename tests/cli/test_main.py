@@ -134,6 +134,16 @@ def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
     fitted = ["--recipe", toy[0], "--set", 'evaluate.temperature={kind = "fitted", train_documents = 3}']
     found = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], "--data", corpus, *fitted)
     assert len({r["temperature"]["value"] for r in found["readings"]}) == 1
+    adapting = ["--recipe", toy[0], "--set", 'evaluate.adaptation={kind = "sgd", chunk_tokens = 64, lr = 0.1}']
+    found = as_json(monkeypatch, capsys, "evaluate", result["artifact"]["path"], "--data", corpus, *adapting)
+    assert [(r["point"], r["windows"]) for r in found["readings"]] == [
+        ("quantized", "flat"),
+        ("quantized", "sliding"),
+        ("adapted", "sliding"),
+    ]
+    assert found["readings"][2]["adaptation"]["kind"] == "sgd"
+    assert found["readings"][1]["bits_per_byte"] == pytest.approx(expected["bits_per_byte"], abs=1e-6)
+    assert found["readings"][2]["bits_per_byte"] != found["readings"][1]["bits_per_byte"]
     with monkeypatch.context() as patched:
         patched.setattr("mulligan.engine.ancestry.corpus_behind", lambda file, store: Path(corpus))
         found = as_json(patched, capsys, "evaluate", result["artifact"]["path"], *options[2:])
@@ -141,7 +151,10 @@ def test_evaluate_scores_what_run_scored(toy, monkeypatch, capsys):
     assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--store", toy[4]) == 2
     assert "a corpus that is not in the store" in capsys.readouterr().err
     assert run(monkeypatch, "evaluate", result["artifact"]["path"], "--data", corpus, "--context-len", "0") == 2
-    capsys.readouterr()
+    for recipe in ([], ["--recipe", toy[0]]):
+        flat = ["--data", corpus, *recipe, "--windows", "flat", "--stride", "2"]
+        assert run(monkeypatch, "evaluate", result["artifact"]["path"], *flat) == 2
+        assert "they stand side by side" in capsys.readouterr().err
 
 
 def test_weights_stand_in_for_training(toy, monkeypatch, capsys, tmp_path):
@@ -168,7 +181,7 @@ def test_weights_stand_in_for_training(toy, monkeypatch, capsys, tmp_path):
 
 def test_over_budget_is_code_3_with_the_largest_tensor_first(toy, monkeypatch, capsys):
     assert run(monkeypatch, "run", *toy, "--set", "budget_bytes=1000") == 3
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("train:")]
     assert "over the budget of 1,000 B" in lines[0]
     assert "tok_emb.weight" in lines[1]
     artifact = as_json(monkeypatch, capsys, "run", *toy)["artifact"]["path"]

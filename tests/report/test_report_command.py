@@ -112,3 +112,17 @@ def test_an_unfinished_run_is_refused(run_store, tmp_path):
     shutil.rmtree(store / "objects" / record["keys"][-1][:2] / record["keys"][-1])
     with pytest.raises(ValueError, match=r"this run is not finished, .* is not in the store"):
         call("report", "toy-seed0", "--store", store, "--out", tmp_path / "page.html")
+
+
+def test_the_page_of_an_adapted_run_says_what_adaptation_did(run_store, finished, tmp_path, capsys):
+    adapted = ["--set", 'evaluate.adaptation={kind = "sgd", chunk_tokens = 64, lr = 0.1}']
+    arguments = ("run", finished.recipe, "--data", finished.corpus, "--store", run_store, "--threads", "1", *adapted, "--json")
+    assert call(*arguments) == 0
+    readings = {(r["point"], r["windows"]): r["bits_per_byte"] for r in json.loads(capsys.readouterr().out)["readings"]}
+    (record,) = [path.stem for path in (run_store / "runs").glob("*.json") if '"sgd"' in path.read_text()]
+    page = tmp_path / "page.html"
+    assert call("report", record, "--store", run_store, "--out", page) == 0
+    row = page.read_text().split("<td>sliding adapted</td>", 1)[1].split("</tr>", 1)[0]
+    assert "<td>sliding quantized</td>" in row
+    difference = 1000 * (readings["adapted", "sliding"] - readings["quantized", "sliding"])
+    assert f"{difference:+.2f}" in row

@@ -150,6 +150,10 @@ def test_the_command_writes_a_page_and_a_table(corpus, tmp_path, monkeypatch, ca
     assert page.read_text().count("<svg") == 1
     assert run(monkeypatch, *given) == 0
     assert "95 % over documents" in capsys.readouterr().out
+    given[given.index("document")] = "progress"  # a twentieth of the stream lies within one document: no interval
+    assert any(row["low"] is None for row in as_json(monkeypatch, capsys, *given))
+    assert run(monkeypatch, *given) == 0
+    assert "nan" not in capsys.readouterr().out
     assert run(monkeypatch, "curves", names[0], names[0], "--store", tmp_path / "store") == 2
     assert "is given twice" in capsys.readouterr().err
     assert run(monkeypatch, "curves", names[0], "--store", tmp_path / "store") == 2

@@ -111,5 +111,7 @@ def _lines(found: Curves) -> Iterator[list[str]]:
     for i, (place, tokens) in enumerate(zip(found.curves[0].place, found.curves[0].tokens, strict=True)):
         line = [f"{place:,.1f}", f"{tokens:,.0f}", *(f"{curve.bits_per_byte[i]:.4f}" for curve in found.curves)]
         if found.difference is not None and found.low is not None and found.high is not None:
-            line += [f"{1000 * found.difference[i]:+.1f}", f"[{1000 * found.low[i]:+.1f}, {1000 * found.high[i]:+.1f}]"]
+            known = found.low[i] == found.low[i]  # a bin of one document has no interval
+            between = f"[{1000 * found.low[i]:+.1f}, {1000 * found.high[i]:+.1f}]" if known else ""
+            line += [f"{1000 * found.difference[i]:+.1f}", between]
         yield line

@@ -187,6 +187,8 @@ def _config(
             validation_documents = loaded.data.validation_documents
         base = loaded.evaluate.model_dump(mode="json", exclude={"windows"})
         given = [window.model_dump() for window in loaded.evaluate.windows if windows in (None, window.kind)]
+        if given and stride is not None and all(window["kind"] in STRIDELESS for window in given):
+            raise ValueError(f"--stride {stride} changes none of the recipe's windows here: {_stride_of(given)}. Leave it out.")
         if given:
             chosen = [{**window, **_asked(window["kind"], context_len, stride)} for window in given]
             return parse_config(EvaluateConfig, {**base, "windows": chosen}, "evaluate"), validation_documents
@@ -197,6 +199,11 @@ def _config(
     if kind not in STRIDELESS:
         window["stride"] = STRIDE if stride is None else stride
     return parse_config(EvaluateConfig, {**base, "windows": [window]}, "evaluate"), validation_documents
+
+
+def _stride_of(windows: list[dict[str, Any]]) -> str:
+    """Return why these windows have no stride."""
+    return "; ".join(dict.fromkeys(f"{window['kind']} windows: {STRIDELESS[window['kind']]}" for window in windows))
 
 
 def _asked(kind: str, context_len: int | None, stride: int | None) -> dict[str, int]:

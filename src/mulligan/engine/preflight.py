@@ -6,12 +6,11 @@ from mulligan.engine.job import Job, folder_of
 from mulligan.evaluate.adaptation_config import Chunked, Lora
 from mulligan.evaluate.chunked_adaptation import check_adaptation
 from mulligan.evaluate.config import EvaluateConfig
-from mulligan.evaluate.evaluator import integer_formats
 from mulligan.evaluate.low_rank import check_lora
 from mulligan.evaluate.stage import check_corpus
 from mulligan.model.gpt import parameter_shapes
 from mulligan.model.network import check_bos
-from mulligan.numerics.grid import assign
+from mulligan.numerics.grid import assign, integer_formats
 from mulligan.quantize.check import check_acts, check_hidden_units, check_text
 from mulligan.quantize.config import Quantizer, TrainSplit
 from mulligan.store.store import Store

@@ -1,6 +1,6 @@
 """Every way to score a passage, as blocks of positions in stream order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -35,8 +35,8 @@ from mulligan.evaluate.two_pass import two_pass
 from mulligan.evaluate.window import Windows
 from mulligan.model.gpt import GPT
 from mulligan.model.kind import Off
-from mulligan.numerics.config import GridConfig, IntFormat
-from mulligan.numerics.grid import assign
+from mulligan.numerics.config import GridConfig
+from mulligan.numerics.grid import integer_formats
 from mulligan.values.byte_table import IntArray
 
 
@@ -95,11 +95,6 @@ ADAPTING: dict[str, Callable[[Learner, Windows, str], Iterator[Block]]] = {
     "train-then-score": train_then_score,
     "two-pass": two_pass,
 }
-
-
-def integer_formats(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> dict[str, IntFormat]:
-    """Return the format of each tensor that the grid stores as integers."""
-    return {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
 
 
 def lay_windows(config: Flat | Sliding | DocumentIsolated, starts: IntArray, num_positions: int) -> Windows:

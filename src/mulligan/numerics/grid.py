@@ -45,6 +45,11 @@ def assign(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> dict[str, F
     return {name: _format_of(name, math.prod(shape), grid) for name, shape in shapes.items()}
 
 
+def integer_formats(grid: GridConfig, shapes: Mapping[str, Sequence[int]]) -> dict[str, IntFormat]:
+    """Return the format of each named shape that the grid stores as integers."""
+    return {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
+
+
 def _format_of(name: str, num_elements: int, grid: GridConfig) -> Format:
     for family in grid.families:
         if num_elements >= family.min_elements and any(fnmatchcase(name, glob) for glob in family.match):

@@ -1,4 +1,4 @@
-"""Contrasts between readings of one checkpoint, with intervals over documents: what quantizing and windows did to it."""
+"""Contrasts between readings of one checkpoint, with intervals over documents: what quantizing, windows and adaptation did."""
 
 from typing import Any
 
@@ -20,6 +20,7 @@ def checkpoint_contrasts(road: Road, store: Store) -> list[dict[str, Any]]:
     packed = [job for job in scores if job.settings["point"] == "quantized"]
     pairs = [(job, other) for job in packed for other in scores if _is(other, source) and _windows(other) == _windows(job)]
     pairs += [(job, packed[0]) for job in packed[1:]]
+    pairs += [(job, packed[-1]) for job in scores if _is(job, "adapted")]
     return [row for job, other in pairs if (row := _contrast(job, other, store)) is not None]
 
 

@@ -92,7 +92,7 @@ def run_page(result: Mapping[str, Any], road: Road, store: Store) -> str:
     losses = training_loss(road, store)
     curves = make_curves({"run": {0: losses}}, {"run": BASELINE}) if losses is not None and len(losses) else None
     scores = [job for job in road.jobs if job.call.stage == "evaluate"]
-    readings = {job.name: read_positions(job, store) for job in scores if job.settings["point"] == "quantized"}
+    readings = {job.name: read_positions(job, store) for job in scores if job.settings["point"] in ("quantized", "adapted")}
     present: dict[str, Mapping[int, Positions]] = {label: {0: found} for label, found in readings.items() if found}
     colours = reading_colours(list(present))
     packed = road.points["quantized"]

@@ -59,7 +59,7 @@ def _address(job: Job) -> Address:
 
 def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]) -> None:
     """Raise ValueError unless every metric names one reading in each arm, and the same one where no factor varies it."""
-    addresses = [study.metric, *(address for metric in study.secondary for address in addresses_of(metric))]
+    addresses = _named(study)
     wanted = "log" if isinstance(study.recipe, Script) else "point"
     for address in addresses:
         if getattr(address, wanted) is None:
@@ -77,9 +77,13 @@ def check_metrics(study: StudyConfig, arms: Sequence[Arm], roads: Sequence[Road]
 
 def taken(study: StudyConfig, road: Road) -> Road:
     """Return a road with those readings alone that a metric of the study names."""
-    addresses = [study.metric, *(address for metric in study.secondary for address in addresses_of(metric))]
-    named = {find_score(road, address).call.key for address in addresses}
+    named = {find_score(road, address).call.key for address in _named(study)}
     return replace(road, jobs=tuple(job for job in road.jobs if job.call.stage != "evaluate" or job.call.key in named))
+
+
+def _named(study: StudyConfig) -> list[Address]:
+    """Return the address of every reading that a metric of the study is made of."""
+    return [address for metric in (study.metric, *study.secondary) for address in addresses_of(metric)]
 
 
 def _kind(study: StudyConfig) -> str:

@@ -17,14 +17,14 @@ import torch
 
 from mulligan.numerics.config import GridConfig, IntFormat
 from mulligan.numerics.fake_quantize import Swap
-from mulligan.numerics.grid import assign
+from mulligan.numerics.grid import integer_formats
 
 
 def swapped_formats(
     grid: GridConfig, shapes: Mapping[str, Sequence[int]], match: Sequence[str] | None = None
 ) -> dict[str, IntFormat]:
     """Return the format of each tensor that is rounded; ValueError where the grid has no integers or a glob matches none."""
-    stored = {name: form for name, form in assign(grid, shapes).items() if isinstance(form, IntFormat)}
+    stored = integer_formats(grid, shapes)
     if not stored:
         raise ValueError(
             "train.fake_quantize rounds to the integer formats of the grid, and no tensor has one. Give a family of the "

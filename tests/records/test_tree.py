@@ -24,11 +24,17 @@ def test_the_main_branch_and_a_head(clone):
 def test_a_head_that_was_squashed_adds_nothing_more(clone, tmp_path):
     copy = tmp_path / "copy"
     subprocess.run(["git", "clone", "-q", "--mirror", str(clone), str(copy)], check=True)
-    script = (
-        "git update-ref refs/heads/main $(git -c user.name=A -c user.email=a@b commit-tree head^{tree} -p main -m 'One (#12)')"
-    )
-    subprocess.run(script, cwd=copy, shell=True, check=True)
+    commit = "git -c user.name=A -c user.email=a@b commit-tree head^{tree} -p main -m 'One (#12)'"
+    subprocess.run(f"git update-ref refs/heads/main $({commit})", cwd=copy, shell=True, check=True)
     assert named(read_folders(copy, ["12"]))[2:] == [(BROKEN, "main", 21), (HEAD, "main", 12)]
+
+
+def test_a_head_without_common_history(clone, tmp_path):
+    copy = tmp_path / "copy"
+    subprocess.run(["git", "clone", "-q", "--mirror", str(clone), str(copy)], check=True)
+    commit = "git -c user.name=A -c user.email=a@b commit-tree head^{tree} -m 'All anew'"
+    subprocess.run(f"git update-ref refs/pull/14/head $({commit})", cwd=copy, shell=True, check=True)
+    assert named(read_folders(copy, ["14"]))[3:] == [(HEAD, "refs/pull/14/head", 14)]
 
 
 def test_a_bare_directory_says_the_same(clone, tmp_path):

@@ -6,7 +6,7 @@ A stated figure agrees with a log's when they are equal at the digits in which i
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from mulligan.records.score import fingerprint, runs_of, score_of
+from mulligan.records.score import candidates, fingerprint, runs_of
 from mulligan.records.stated import agrees
 from mulligan.records.table import Row
 
@@ -29,11 +29,11 @@ def _per_seed(rows: Sequence[Row]) -> Iterator[Row]:
                 unknown.add(row.seed)
                 yield _finding("missing", f"no log of seed {row.seed}, of which figures are stated", row)
             continue
-        candidates = [log for log in logged if log.seed == row.seed and log.name in _comparable(row)]
+        comparable = [log for log in logged if log.seed == row.seed and log.name in _comparable(row)]
         if row.name == "milliseconds_per_step":
-            candidates = [log for log in candidates if "/" not in log.text]
-        if candidates and not any(agrees(row, log.value) for log in candidates):
-            yield _finding("disagreement", f"{_said(row)}; {_nearest(row, candidates)}", row)
+            comparable = [log for log in comparable if "/" not in log.text]
+        if comparable and row.name != "seed" and not any(agrees(row, log.value) for log in comparable):
+            yield _finding("disagreement", f"{_said(row)}; {_nearest(row, comparable)}", row)
 
 
 def _overall(rows: Sequence[Row]) -> Iterator[Row]:
@@ -41,20 +41,20 @@ def _overall(rows: Sequence[Row]) -> Iterator[Row]:
     stated = [row for row in rows if row.kind == "stated" and row.seed is None and row.name != "milliseconds_per_step"]
     logged = [row for row in rows if row.kind == "run"]
     claim = next((row for row in stated if row.name == "bits_per_byte" and row.reading == "val_bpb"), None)
-    score = score_of(rows)
+    sets = [found for found in candidates(rows, claim) if len(found) > 1]
     for row in stated:
         if claim and row.reading == "headline" and not (agrees(row, claim.value) or agrees(claim, row.value)):
             yield _finding("disagreement", f"{_said(row)}; {claim.file}, line {claim.line}, says {claim.text}", row)
-        candidates = [log for log in logged if log.name in _comparable(row)]
-        if any(agrees(row, log.value) for log in candidates):
+        comparable = [log for log in logged if log.name in _comparable(row)]
+        if any(agrees(row, log.value) for log in comparable):
             if row.name == "total_bytes":
-                yield from _without_code(row, candidates)
+                yield from _without_code(row, comparable)
             continue
-        means = _means(candidates)
-        if score and len(score.values) > 1 and row.name == "bits_per_byte":
-            means["the score"] = fmean(score.values)
-        if candidates and not any(agrees(row, mean, slack=1.5) for mean in means.values()):
-            yield _finding("disagreement", f"{_said(row)}; {_nearest(row, candidates)}{_nearest_mean(row, means)}", row)
+        means = _means(comparable)
+        if row.name in ("bits_per_byte", "nats_per_token"):
+            means |= _means_of_sets(sets, logged, row.name)
+        if comparable and not any(agrees(row, mean, slack=1.5) for mean in means.values()):
+            yield _finding("disagreement", f"{_said(row)}; {_nearest(row, comparable)}{_nearest_mean(row, means)}", row)
 
 
 def _without_code(row: Row, candidates: list[Row]) -> Iterator[Row]:
@@ -92,6 +92,17 @@ def _means(logs: Sequence[Row]) -> dict[str, float]:
 def _said(row: Row) -> str:
     seed = "" if row.seed is None else f" for seed {row.seed}"
     return f"{row.text} is stated{seed} ({row.name}, {row.reading})"
+
+
+def _means_of_sets(sets: Sequence[Sequence[Row]], logged: Sequence[Row], name: str) -> dict[str, float]:
+    """Return the means of what may be scores (one row per run), in bits per byte or in nats per token."""
+    values = {(row.run, row.reading): row.value for row in logged if row.name == name}
+    found = {}
+    for rows in sets:
+        known = [value for row in rows if (value := values.get((row.run, row.reading))) is not None]
+        if known:
+            found[f"{rows[0].reading} of {', '.join(row.run for row in rows)}"] = fmean(known)
+    return found
 
 
 def _nearest(row: Row, logs: Sequence[Row]) -> str:

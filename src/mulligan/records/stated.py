@@ -10,7 +10,9 @@ from mulligan.records.table import Row
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity|[{}\[\],]')
 SEED_KEY = re.compile(r"^(?:seed_?)?(\d+)$", re.IGNORECASE)
-NOT_A_SCORE = re.compile(r"delta|std|gain|gap|diff|baseline|compar|(?:^|_)vs|sota|p_value|reference|method|best", re.IGNORECASE)
+NOT_A_SCORE = re.compile(
+    r"delta|std|gain|gap|diff|(?:^|_)base|compar|(?:^|_)vs|sota|p_value|reference|method|best", re.IGNORECASE
+)
 KEYS = {
     "bits_per_byte": r"^(?:mean_)?(?:val_)?bpb(?:_mean|_exact)?$",
     "nats_per_token": r"^(?:mean_)?val_loss(?:_nats|_mean|_exact)?$",

@@ -105,7 +105,10 @@ class _Git:
         ref = f"refs/pull/{name}/head" if name.isdigit() else name
         fetch = f"git fetch origin {ref}:{ref}" if name.isdigit() else "git branch --all"
         revision = self.first_of([ref], f"{self.path}: no ref {ref}. See `{fetch}`.")
-        base = self("merge-base", main, revision).decode().strip()
+        try:
+            base = self("merge-base", main, revision).decode().strip()
+        except _GitError:  # no common history: all that differs
+            base = main
         changed = self("diff", "--name-only", "-z", "--no-renames", base, revision, "--", "records").decode("utf-8", "replace")
         folders = {"/".join(path.split("/")[:3]) for path in changed.split("\0") if path.count("/") > 2}
         date = self("log", "-1", "--format=%cI", revision).decode().strip()

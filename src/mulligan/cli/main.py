@@ -24,6 +24,7 @@ COMMANDS = {
 }
 GROUPS = {
     "study": "Plan, run, watch and report a study.",
+    "submit": "Write what is handed in: one file of code.",
     "levers": "List every lever with its card; check one of your own.",
     "recipe": "List, show and compare recipes.",
     "records": "Read the challenge's records from a clone into one table; judge them again.",

@@ -40,10 +40,11 @@ class Case:
     temperature: float | None
 
     @classmethod
-    def of_job(cls, job: Job, store: Store, corpus: Path, device: str, num_threads: int) -> Self:
-        """Return the case of an evaluate job that reads an artifact."""
+    def of_job(cls, job: Job, store: Store, corpus: Path, device: str, num_threads: int, artifact: Path | None = None) -> Self:
+        """Return the case of an evaluate job that reads an artifact: the stored one, or another file."""
         assert isinstance(job.config, EvaluateConfig)
-        artifact, levers = folder_of(job.sources["weights"], store) / "artifact.bin", tuple(loaded_files())
+        artifact = artifact or folder_of(job.sources["weights"], store) / "artifact.bin"
+        levers = tuple(loaded_files())
         return cls(job.config, job.settings, artifact, corpus, device, num_threads, levers, temperature_of(job, store))
 
     def to_json(self) -> dict[str, Any]:

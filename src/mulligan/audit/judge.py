@@ -17,6 +17,7 @@ from mulligan.audit.isolation import isolation, rank_invariance
 from mulligan.audit.order import coverage, score_before_update
 from mulligan.audit.repeat import repeatability, unchanged_state
 from mulligan.core.execution import Execution, Progress, no_progress
+from mulligan.engine.job import Job
 from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.passage import Passage
 from mulligan.flow import Road
@@ -73,13 +74,19 @@ def digest_of(model: GPT) -> str:
     return found.hexdigest()
 
 
-def examinees(road: Road, store: Store, corpus: Path, execution: Execution, num_threads: int) -> Iterator[Examinee]:
-    """Yield every reading of a finished run's artifact, with what is stored of it."""
+def examinees(
+    road: Road, store: Store, corpus: Path, execution: Execution, num_threads: int, artifact: Path | None = None
+) -> Iterator[Examinee]:
+    """Yield every reading of a finished run's artifact, with what is stored of it; of another `artifact`, nothing is stored."""
     for job in road.jobs:
         if job.call.stage == "evaluate" and job.settings["point"] in POINTS:
-            entry = store.open(job.call)
-            table = pq.read_table(entry.folder / "documents.parquet")
-            documents = {name: table[name].to_numpy() for name in table.column_names}
-            claim = Claim(documents, entry.summary(), Corpus.load(corpus))
-            case = Case.of_job(job, store, corpus, execution.device, num_threads)
+            claim = None if artifact else _claim(job, store, corpus)
+            case = Case.of_job(job, store, corpus, execution.device, num_threads, artifact)
             yield examinee_of(case, job.name, execution, claim)
+
+
+def _claim(job: Job, store: Store, corpus: Path) -> Claim:
+    entry = store.open(job.call)
+    table = pq.read_table(entry.folder / "documents.parquet")
+    documents = {name: table[name].to_numpy() for name in table.column_names}
+    return Claim(documents, entry.summary(), Corpus.load(corpus))

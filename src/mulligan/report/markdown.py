@@ -34,7 +34,7 @@ def study_markdown(result: Mapping[str, Any]) -> str:
         [row.name, str(row.n), row.mean, row.sd, row.difference, row.interval, row.p, row.corrected_p, row.word, row.payload]
         for row in arm_rows(result, colours, corrected)
     ]
-    lines += _table(
+    lines += table(
         ["arm", "n", "mean", "sd, mBPB", "difference, mBPB", confidence, "p", "corrected p", "verdict", "payload, bytes"], rows
     )
     effects = [
@@ -42,7 +42,7 @@ def study_markdown(result: Mapping[str, Any]) -> str:
         for row in effect_rows(primary, corrected)
     ]
     if effects:
-        lines += ["", *_table(["effect", "mBPB", confidence, "p", "corrected p", "verdict"], effects)]
+        lines += ["", *table(["effect", "mBPB", confidence, "p", "corrected p", "verdict"], effects)]
     steps = result["steps"]
     lines += ["", f"Training steps: {steps['executed']:,} run, {steps['without_sharing']:,} without sharing."]
     unfinished = [
@@ -51,12 +51,13 @@ def study_markdown(result: Mapping[str, Any]) -> str:
         if cell["status"] != "done"
     ]
     if unfinished:
-        lines += ["", "Cells without a value:", "", *_table(["arm", "seed", "status", "error"], unfinished)]
+        lines += ["", "Cells without a value:", "", *table(["arm", "seed", "status", "error"], unfinished)]
     lines += ["", f"Study `{result['hash']}`; {primary['correction']['text']}."]
     return "\n".join(lines) + "\n"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table; its cells are escaped."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     return lines + [f"| {' | '.join(escape(text) for text in row)} |" for row in rows]
 

@@ -1,4 +1,4 @@
-"""`mulligan submit`: record folders, built, checked, and written from a study. Nothing is sent anywhere."""
+"""`mulligan submit`: one file of code, record folders checked, and written from a study. Nothing is sent anywhere."""
 
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,44 @@ if TYPE_CHECKING:
     from mulligan.submit.submitted import Submitted
 
 app = App(name="submit", help="Write and check the folder of a record or of a study; nothing is sent anywhere.")
+
+
+@app.command
+def build(
+    run: Annotated[str, Parameter(help="A run's record in the store (RECIPE-seedN-digest), or as much as fits one only.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="The folder to write train_gpt.py into.")],
+    form: Annotated[str, Parameter(help="readable, minified or packed: the form to write.")] = "packed",
+    store: StoreFolder = DEFAULT_STORE,
+    json: AsJson = False,
+) -> int:
+    """Write train_gpt.py: exactly the code that the run's recipe uses, in one file that does without mulligan.
+
+    Exit codes: 0 done, 2 usage.
+    """
+    from mulligan.cli.terminal import out as terminal
+    from mulligan.cli.terminal import print_json
+    from mulligan.core.units import format_bytes
+    from mulligan.one_file.form import build as build_form
+    from mulligan.one_file.form import form_of
+    from mulligan.report.run_page import read_run
+    from mulligan.store.store import Store
+
+    chosen = form_of(form)
+    result, road = read_run(run, Store(store))
+    code = build_form(road.recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "train_gpt.py"
+    path.write_bytes(code[chosen])
+    sizes = {name: len(written) for name, written in code.items()}
+    if json:
+        print_json({"run": result["name"], "path": str(path), "form": chosen, "bytes": sizes})
+        return 0
+    for name, size in sizes.items():
+        terminal.print(f"{name:<9} {format_bytes(size):>10}" + (f"   {path}" if name == chosen else ""))
+    terminal.print(f"next      DATA_PATH=CORPUS SEED={road.seed} python {path}")
+    return 0
 
 
 @app.command
@@ -91,6 +129,7 @@ def study(
     """Write the non-record folder of FILE, a study that was run: levers, verdicts, findings, a log a cell, recipes."""
     from mulligan.cli.terminal import out as terminal
     from mulligan.engine.job import corpus_at
+    from mulligan.one_file.form import build as build_form
     from mulligan.report.load import load_result
     from mulligan.store.store import Store
     from mulligan.study.config import load_study
@@ -102,7 +141,15 @@ def study(
     laid = lay_study(load_study(file, scale, changes or []), corpus_at(data) if data else None, kept)
     command = ["mulligan", "study", "run", file.name, *(["--scale", scale] if scale else [])]
     command += [part for change in changes or [] for part in ("--set", change)]
-    write_study(out, load_result(laid, kept, file), laid, kept, About(name, author, github_id), command)
+    write_study(
+        out,
+        load_result(laid, kept, file),
+        laid,
+        kept,
+        About(name, author, github_id),
+        command,
+        lambda recipe: build_form(recipe)["packed"],
+    )
     terminal.print(f"written    {out} ({sum(path.is_file() for path in out.rglob('*'))} files)")
     terminal.print(f"next       mulligan submit check {out} --track non-record")
     return 0

@@ -1,1 +1,1 @@
-"""Submissions: the folder of a record or of a study, and the checks on such a folder. Nothing is sent anywhere."""
+"""From a finished run or study to what is handed in: one file of code, a folder, and the checks that it must pass."""

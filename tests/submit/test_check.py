@@ -96,7 +96,7 @@ def test_a_log_that_prints_four_digits_is_compared_in_four(tmp_path):
     for path in folder.glob("*.log"):
         lines = [line for line in path.read_text().splitlines() if not line.startswith(("final", "quantized", "raw"))]
         number = {"0": "1.2201", "1": "1.2203", "2": "1.2199"}[path.stem[-1]]
-        nats = round(float(number) * FACTOR, 4)
+        nats = round({"1.2201": 1.22014, "1.2203": 1.22034, "1.2199": 1.21994}[number] * FACTOR, 4)
         path.write_text("\n".join([*lines, f"final val_loss:{nats} val_bpb:{number}", ""]))
     assert "score" not in failing(verdicts(folder))
     edit_json(folder, val_bpb=1.22034)
@@ -192,6 +192,8 @@ def test_an_import_that_is_not_named_is_told(tmp_path):
     recipe = toy_recipe()
     code = source(recipe, "import json\nimport torch\nimport brotli\ntry:\n    import kernels\nexcept ImportError:\n    pass\n")
     folder = make(tmp_path / "folder", recipe, code=code)
+    assert failing(verdicts(folder)) == {}
+    (folder / "requirements.txt").write_text("torch>=2.9\n# brotli\n")
     assert failing(verdicts(folder)) == {"requirements": "imports brotli: not in requirements.txt, and no file of the folder"}
     (folder / "requirements.txt").write_text("torch>=2.9\nBrotli==1.2  # the codec\n")
     assert failing(verdicts(folder)) == {}

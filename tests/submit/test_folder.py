@@ -13,6 +13,7 @@ from mulligan.data.prepare import prepare
 from mulligan.data.tokenizer import SentencePieceTokenizer
 from mulligan.engine.inline import run_jobs
 from mulligan.engine.job import corpus_at
+from mulligan.one_file import form
 from mulligan.recipe import Recipe, load_recipe, to_toml
 from mulligan.store.store import Store
 from mulligan.study.config import load_study
@@ -43,6 +44,9 @@ swa = {{average = {{kind = "swa", start = {{kind = "lr-scale-below", value = 0.4
 """
 
 
+IMPORTS = "import json\nimport constriction\n"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A study that was run: its folder, layout, store and result."""
@@ -63,7 +67,9 @@ def written(finished):
     out = folder / "out"
     where = ["--data", str(folder / "corpus"), "--store", str(store.root)]
     arguments = ["submit", "study", str(folder / "study.toml"), "--out", str(out), "--author", "A", "--github-id", "a", *where]
-    assert make_app()(arguments, exit_on_error=False) == 0
+    with pytest.MonkeyPatch.context() as patch:  # a real one takes 10 s; tests/submit/test_script.py makes some
+        patch.setattr(form, "build", lambda recipe: {"packed": source(recipe, IMPORTS)})
+        assert make_app()(arguments, exit_on_error=False) == 0
     return out
 
 
@@ -158,6 +164,7 @@ def test_the_check_accepts_a_study_and_refuses_one_whose_cell_ran_another_arm(fi
     at_hand = AtHand(finished[2])
     found = verdicts(written, "non-record", at_hand=at_hand)
     assert failing(found) == {}
+    assert (written / "requirements.txt").read_text().split() == ["constriction", "numpy", "sentencepiece", "torch"]
     passed = {rule for rule, one in found.items() if one.verdict == "pass"}
     assert passed >= {"files", "submission.json", "bytes", "stated bytes", "logs", "one configuration", "score", "evaluator"}
     first, second = sorted((written / "logs").glob("*_seed0.log"))

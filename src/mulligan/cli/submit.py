@@ -150,6 +150,7 @@ def study(
     """Write the non-record folder of FILE, a study that was run: levers, verdicts, findings, a log a cell, recipes."""
     from mulligan.cli.terminal import out as terminal
     from mulligan.engine.job import corpus_at
+    from mulligan.one_file.form import build as build_form
     from mulligan.report.load import load_result
     from mulligan.store.store import Store
     from mulligan.study.config import load_study
@@ -161,7 +162,15 @@ def study(
     laid = lay_study(load_study(file, scale, changes or []), corpus_at(data) if data else None, kept)
     command = ["mulligan", "study", "run", file.name, *(["--scale", scale] if scale else [])]
     command += [part for change in changes or [] for part in ("--set", change)]
-    write_study(out, load_result(laid, kept, file), laid, kept, About(name, author, github_id), command)
+    write_study(
+        out,
+        load_result(laid, kept, file),
+        laid,
+        kept,
+        About(name, author, github_id),
+        command,
+        lambda recipe: build_form(recipe)["packed"],
+    )
     terminal.print(f"written    {out} ({sum(path.is_file() for path in out.rglob('*'))} files)")
     terminal.print(f"next       mulligan submit check {out} --track non-record")
     return 0

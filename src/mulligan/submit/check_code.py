@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mulligan.audit.finding import Finding, finding, not_checked
+from mulligan.submit.script_file import ScriptFile
 from mulligan.submit.submission import Submission
 from mulligan.submit.submitted import ABOUT, README, REQUIREMENTS, SCRIPT, Submitted, listed
 
@@ -98,6 +99,12 @@ def helpers(folder: Submitted) -> tuple[Finding, ...]:
     return finding("helpers", wrong, beside)
 
 
+def foreign_imports(script: ScriptFile) -> list[str]:
+    """Return the modules that a script needs and that Python does not bring."""
+    needed = {name for name, must in script.imported().items() if must}
+    return sorted(needed - set(sys.stdlib_module_names))
+
+
 def requirements(folder: Submitted) -> tuple[Finding, ...]:
     """Every import is of the standard library, of the folder, or named in requirements.txt."""
     if folder.script is None or folder.script.error:
@@ -105,8 +112,7 @@ def requirements(folder: Submitted) -> tuple[Finding, ...]:
     path = folder.folder / REQUIREMENTS
     named = _named(path.read_text("utf-8", errors="replace")) if path.is_file() else set()
     local = {_module(file, folder.folder) for file in folder.files if file.suffix == ".py"}
-    needed = {name for name, must in folder.script.imported().items() if must}
-    foreign = sorted(needed - set(sys.stdlib_module_names) - local - {"__future__"})
+    foreign = [name for name in foreign_imports(folder.script) if name not in local]
     known = named if path.is_file() else STANDARD
     missing = [name for name in foreign if not _provided(name, known)]
     where = "not in requirements.txt" if path.is_file() else f"no requirements.txt, and not of {', '.join(sorted(STANDARD))}"

@@ -25,11 +25,14 @@ def claimed(folder: Submitted) -> tuple[str, dict[SeedLog, Pair]] | None:
         return None
     if all(log.final for log in logs):
         return FINAL, {log: log.readings[FINAL] for log in logs}
+    about = folder.submission
     common = [name for name in logs[-1].readings if all(name in log.readings for log in logs)]
     candidates = [(name, {log: log.readings[name] for log in logs}) for name in common]
-    candidates += [(f"{name} of {log.path.name}", {log: pair}) for log in logs for name, pair in log.readings.items()]
-    stated = folder.submission.val_bpb if folder.submission else None
-    for name, pairs in candidates:
+    if about is None or len(about.seeds or about.seed_results or ()) < 2:  # else the score is a mean, and no seed's own
+        candidates += [(f"{name} of {log.path.name}", {log: pair}) for log in logs for name, pair in log.readings.items()]
+    candidates = candidates or [("the last reading", {log: list(log.readings.values())[-1] for log in logs})]
+    stated = about.val_bpb if about else None
+    for name, pairs in sorted(candidates, key=lambda item: -_log_digits(item[0], list(item[1].values()))):
         if stated is not None and _equal(
             stated, statistics.fmean(bits for _, bits in pairs.values()), _log_digits(name, list(pairs.values()))
         ):

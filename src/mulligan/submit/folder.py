@@ -17,7 +17,9 @@ from mulligan.recipe import Recipe
 from mulligan.report.markdown import escape, table
 from mulligan.report.recipe_text import recipe_lines, value_text
 from mulligan.store.provenance import now
+from mulligan.submit.check_code import foreign_imports
 from mulligan.submit.check_scores import Pair
+from mulligan.submit.script_file import ScriptFile
 from mulligan.submit.seed_log import SeedLog
 from mulligan.submit.submission import Track, mean, write_submission
 from mulligan.submit.submitted import README, REQUIREMENTS, SCRIPT
@@ -53,9 +55,15 @@ class About:
     blurb: str = ""
 
 
-def requirements_of(recipe: Recipe) -> list[str]:
-    """Return what the built script of a recipe needs: torch, numpy, sentencepiece, and the libraries of its codec."""
-    return sorted([*STANDARD, *CODECS[recipe.pack.codec.kind]])
+def requirements_of(recipe: Recipe, script: ScriptFile | None = None) -> list[str]:
+    """Return what a recipe needs: torch, numpy, sentencepiece, its codec's libraries, and what its script imports besides."""
+    return sorted({*STANDARD, *CODECS[recipe.pack.codec.kind], *(foreign_imports(script) if script else ())})
+
+
+def write_requirements(out: Path, recipe: Recipe) -> None:
+    """Write requirements.txt for the train_gpt.py that lies there, if one does."""
+    script = ScriptFile.read(out / SCRIPT) if (out / SCRIPT).is_file() else None
+    (out / REQUIREMENTS).write_text("\n".join(requirements_of(recipe, script)) + "\n", "utf-8")
 
 
 def own_tokenizer(corpus: Path) -> Path | None:
@@ -75,7 +83,7 @@ def write_script(out: Path, recipe: Recipe, code: bytes, tokenizer: Path | None)
     """Write what is needed to run the code of a recipe: train_gpt.py, requirements.txt and a tokenizer of one's own."""
     make_folder(out)
     (out / SCRIPT).write_bytes(code)
-    (out / REQUIREMENTS).write_text("\n".join(requirements_of(recipe)) + "\n", "utf-8")
+    write_requirements(out, recipe)
     if tokenizer:
         shutil.copyfile(tokenizer, out / "tokenizer.model")
 
@@ -196,7 +204,7 @@ def _readme(
     ]
     lines += seed_table(logs, len(code), {run.road.seed: run.result for run in runs})
     lines += ["", "## Every reading", "", *_readings(logs)]
-    lines += ["", *_differences(recipe, parent), "", *_commands(runs, recipe)]
+    lines += ["", *_differences(recipe, parent), "", *_commands(runs)]
     return "\n".join(lines) + "\n"
 
 
@@ -235,11 +243,18 @@ def difference_table(found: Mapping[str, Sequence[Any]], name: str) -> list[str]
     return table(["path", name, "here"], rows) if rows else ["Nothing."]
 
 
-def _commands(runs: Sequence[SeedRun], recipe: Recipe) -> list[str]:
+def _commands(runs: Sequence[SeedRun]) -> list[str]:
     launch = (
         "SEED={0} DATA_PATH=... TOKENIZER_PATH=... torchrun --standalone --nproc_per_node=8 train_gpt.py > train_seed{0}.log"
     )
     name = runs[0].result["recipe"]
     own = [f"mulligan run {name} --seed {run.road.seed}" for run in runs]
-    install = f"pip install {' '.join(requirements_of(recipe))}"
-    return ["## Commands", "", "```bash", install, *(launch.format(run.road.seed) for run in runs), *own, "```"]
+    return [
+        "## Commands",
+        "",
+        "```bash",
+        "pip install -r requirements.txt",
+        *(launch.format(run.road.seed) for run in runs),
+        *own,
+        "```",
+    ]

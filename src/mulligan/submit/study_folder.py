@@ -15,10 +15,10 @@ from mulligan.store.store import Store
 from mulligan.study.config import Script
 from mulligan.study.plan import Cell, LaidStudy
 from mulligan.submit.cell_log import cell_log
-from mulligan.submit.folder import About, difference_table, make_folder, requirements_of, said_of, scores
+from mulligan.submit.folder import About, difference_table, make_folder, said_of, scores, write_requirements
 from mulligan.submit.seed_log import SeedLog
 from mulligan.submit.submission import write_submission
-from mulligan.submit.submitted import README, REQUIREMENTS, SCRIPT
+from mulligan.submit.submitted import README, SCRIPT
 
 Data = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def write_study(
     if script is not None:
         (out / SCRIPT).write_bytes(script)
     if isinstance(recipe, Recipe):
-        _write(out / REQUIREMENTS, "\n".join(requirements_of(recipe)) + "\n")
+        write_requirements(out, recipe)
     code = max(log.code_bytes or 0 for log in logs[claimed].values()) if script is None else len(script)
     data = {**said_of(about, "non-record"), **scores(logs[claimed], code), "study": _study(result, laid, logs, claimed)}
     data["name"] = data["name"] or result["study"]["question"]

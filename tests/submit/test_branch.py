@@ -38,7 +38,7 @@ def test_one_new_folder_passes(added, tmp_path, committed):
     if committed:
         git(tmp_path, "add", "-A")
         git(tmp_path, "commit", "-qm", "new")
-    assert said(added) == ("pass", "7 files added since main, all in records/track_10min_16mb/new")
+    assert said(added) == ("pass", "8 files added since main, all in records/track_10min_16mb/new")
     assert failing(verdicts(added, since="main")) == {}
 
 

@@ -88,6 +88,8 @@ def test_the_readme_has_every_seed_the_difference_from_the_parent_and_the_comman
     assert f"| 2 | 1.21990000 | 2.05974991 | 1.21990000 | 15,900,000 | {len(code):,} |" in text
     assert '| average.kind | "last" | "swa" |' in text
     assert "SEED=1 DATA_PATH=" in text
+    assert "mulligan run recipe.toml --seed 1" in text
+    assert load_recipe(str(tmp_path / "out" / "recipe.toml")) == recipe
     assert "raw\\_flat\\_exact" in text
 
 

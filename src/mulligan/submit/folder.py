@@ -13,7 +13,7 @@ from typing import Any
 
 from mulligan.core.canonical import digest
 from mulligan.flow import Road
-from mulligan.recipe import Recipe
+from mulligan.recipe import Recipe, to_toml
 from mulligan.report.markdown import escape, table
 from mulligan.report.recipe_text import recipe_lines, value_text
 from mulligan.store.provenance import now
@@ -25,6 +25,7 @@ from mulligan.submit.submission import Track, mean, write_submission
 from mulligan.submit.submitted import README, REQUIREMENTS, SCRIPT
 from mulligan.values.corpus import Corpus
 
+RECIPE = "recipe.toml"
 STANDARD = ("numpy", "sentencepiece", "torch")
 CODECS = {
     "zlib": (),
@@ -83,6 +84,7 @@ def write_script(out: Path, recipe: Recipe, code: bytes, tokenizer: Path | None)
     """Write what is needed to run the code of a recipe: train_gpt.py, requirements.txt and a tokenizer of one's own."""
     make_folder(out)
     (out / SCRIPT).write_bytes(code)
+    (out / RECIPE).write_text(to_toml(recipe), "utf-8")
     write_requirements(out, recipe)
     if tokenizer:
         shutil.copyfile(tokenizer, out / "tokenizer.model")
@@ -247,8 +249,7 @@ def _commands(runs: Sequence[SeedRun]) -> list[str]:
     launch = (
         "SEED={0} DATA_PATH=... TOKENIZER_PATH=... torchrun --standalone --nproc_per_node=8 train_gpt.py > train_seed{0}.log"
     )
-    name = runs[0].result["recipe"]
-    own = [f"mulligan run {name} --seed {run.road.seed}" for run in runs]
+    own = [f"mulligan run {RECIPE} --seed {run.road.seed}" for run in runs]
     return [
         "## Commands",
         "",

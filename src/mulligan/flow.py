@@ -88,7 +88,7 @@ def _data(recipe: Recipe) -> Job:
 
 def _train_and_average(recipe: Recipe, seed: int, data: Job | Outside) -> tuple[dict[str, Job | Outside], list[Job]]:
     average = resolved_average(recipe)
-    riding = _observed(average)
+    riding = observed_by(average)
     trajectory = Trajectory(recipe.train, recipe.model, recipe.grid, riding, data.call, seed)
     train = Job("train", trajectory.state_call(), {"corpus": data}, trajectory=trajectory, wanted=False)
     raw = _average("raw", Last(kind="last"), {"state": train}, trajectory)
@@ -212,7 +212,7 @@ def resolved_average(recipe: Recipe) -> Last | Observed | Blend:
     return average.replace(parts=tuple(parts))
 
 
-def _observed(average: Last | Observed | Blend) -> tuple[Observed, ...]:
+def observed_by(average: Last | Observed | Blend) -> tuple[Observed, ...]:
     """Return what observers must record for a resolved average: nothing for the last weights, every part for a blend."""
     if isinstance(average, Blend):
         return tuple(part.average for part in average.parts if not isinstance(part.average, TightSwa))

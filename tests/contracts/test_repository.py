@@ -34,8 +34,10 @@ def test_nothing_is_unpickled_or_evaluated():
 
 
 def test_no_environment_variable_steers_anything():
-    """Identity comes through the recipe alone; the environment is never read."""
+    """Identity comes through the recipe alone; the environment is read by the one file that is handed in alone."""
     for path in SOURCES:
+        if path.match("mulligan/submit/script.py"):
+            continue
         assert not re.search(r"os\.(environ|getenv)", path.read_text()), path
 
 

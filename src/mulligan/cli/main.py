@@ -24,6 +24,7 @@ COMMANDS = {
 }
 GROUPS = {
     "study": "Plan, run, watch and report a study.",
+    "submit": "Write what is handed in: one file of code.",
     "levers": "List every lever with its card; check one of your own.",
     "claims": "List published claims: their figures, what a test of them says, what studies here found.",
     "recipe": "List, show and compare recipes.",

@@ -198,7 +198,7 @@ class EvaluateConfig(FrozenConfig):
     @property
     def legal(self) -> bool:
         """Whether a score taken so may be called one: no part of it breaks a rule on purpose."""
-        parts = [*self.windows, *(getattr(self, name) for name in type(self).model_fields)]
+        parts = [*self.windows, *vars(self).values()]
         return self.bytes != "doubled-space" and all(getattr(part, "legal", True) for part in parts)
 
     @property

@@ -202,6 +202,11 @@ class Trainer:
         self._checked += len(losses)
         self.execution.progress("train", *self._done(), f"step {self.step}, loss {losses[-1]:.3f} nats")
 
+    @property
+    def last_loss(self) -> float:
+        """Nats per token of the last step whose loss was read; NaN before the first."""
+        return float(self._rows["loss_nats"][self._checked - 1]) if self._checked else float("nan")
+
     def _done(self) -> tuple[int, int]:
         if isinstance(self.config.budget, SecondsBudget):
             return int(self.elapsed_seconds), int(self.config.budget.seconds)

@@ -1,0 +1,150 @@
+"""The one file of a recipe, in three forms: readable, minified, and packed into a file that extracts itself."""
+
+import ast
+import base64
+import lzma
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal
+
+from mulligan.core.canonical import canonical_json
+from mulligan.core.config import FrozenConfig
+from mulligan.core.user_lever import UserLever
+from mulligan.one_file.collect import reach, write
+from mulligan.one_file.facts import Facts
+from mulligan.one_file.source import PACKAGE, ROOT, Symbol
+from mulligan.recipe import Recipe
+
+ENTRY = Symbol("mulligan.submit.script", "main")
+RECIPE = Symbol("mulligan.recipe", "Recipe")
+Form = Literal["readable", "minified", "packed"]
+FORMS: tuple[Form, ...] = ("readable", "minified", "packed")
+PLACE = "FORM_OF_THE_CODE"
+"""Where a file says which form of the code it is."""
+
+ENDING = '''\
+# -------------------- the recipe
+
+{parts}
+
+RECIPE = json.loads(r"""RECIPE_JSON""")
+
+if __name__ == "__main__":
+    {entry}({recipe}(**RECIPE), "FORM_OF_THE_CODE")'''
+EXTRACTORS = {
+    "lzma": 'import base64,lzma\nexec(lzma.decompress(base64.b85decode("%s"),3,None,[{"id":33,"preset":9,"dict_size":1<<20}]))',
+    "brotli": 'import base64,brotli\nexec(brotli.decompress(base64.b85decode("%s")))',
+}
+"""What a packed file says around its text; LZMA without a header, which must be told its settings again."""
+
+
+def form_of(word: str) -> Form:
+    """Return the form that a word names; ValueError for any other."""
+    for form in FORMS:
+        if form == word:
+            return form
+    raise ValueError(f"A form of the code called {word!r} is unknown. Allowed: {', '.join(FORMS)}.")
+
+
+def build(recipe: Recipe) -> dict[Form, bytes]:
+    """Return the one file of a recipe in every form. ValueError where it cannot run without mulligan."""
+    _check(recipe)
+    code = write(reach(ENTRY, facts_of(recipe)), ENTRY, ENDING)
+    code = code.replace("RECIPE_JSON", canonical_json(recipe.canonical()))
+    short = minified(code)
+    squeezed = packed(short.replace(PLACE, "packed").encode(), recipe.pack.codec.kind)
+    return {
+        "readable": code.replace(PLACE, "readable").encode(),
+        "minified": short.replace(PLACE, "minified").encode(),
+        "packed": squeezed,
+    }
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise ValueError for what a folder of shards cannot give, or what stands outside this package."""
+    if recipe.evaluate.bytes == "raw":
+        raise ValueError('evaluate.bytes = "raw": shards do not hold the raw text. Give evaluate.bytes = "piece".')
+    outside = [type(part).__name__ for part in _configs_in(recipe) if isinstance(part, UserLever)]
+    if outside:
+        raise ValueError(f"The recipe uses a lever of your own ({outside[0]}), whose file the one file cannot take in.")
+
+
+def minified(code: str) -> str:
+    """Return code without docstrings, comments and annotations, its own names short."""
+    import python_minifier
+
+    told: str = python_minifier.minify(code, remove_literal_statements=True, rename_globals=True, preserve_shebang=False)
+    return told
+
+
+def packed(code: bytes, codec: str) -> bytes:
+    """Return a file of text that extracts and runs `code`; `codec` of the recipe says whether brotli is there anyway."""
+    import brotli
+
+    settings = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20}]
+    squeezed = {"lzma": lzma.compress(code, lzma.FORMAT_RAW, filters=settings)}
+    if codec in ("auto", "brotli"):
+        squeezed["brotli"] = brotli.compress(code, quality=11, lgwin=24)
+    name = min(squeezed, key=lambda name: len(EXTRACTORS[name]) + 1.25 * len(squeezed[name]))
+    return (EXTRACTORS[name] % base64.b85encode(squeezed[name]).decode()).encode()
+
+
+def facts_of(recipe: Recipe) -> Facts:
+    """Return what is known of a recipe's configs."""
+    parts = list(_configs_in(recipe))
+    kinds = frozenset(kind for part in parts if isinstance(kind := getattr(part, "kind", None), str))
+    return Facts(_all_configs(), frozenset(type(part) for part in parts), kinds, _fields_of(parts))
+
+
+def _fields_of(parts: Sequence[FrozenConfig]) -> dict[str, frozenset[Any]]:
+    """Return what each field holds, for those names that mean nothing but fields of configs."""
+    found: dict[str, set[Any]] = {}
+    for part in parts:
+        for name, value in vars(part).items():
+            found.setdefault(name, set()).add(type(value) if isinstance(value, FrozenConfig) else value)
+    import numpy as np
+    import torch
+
+    elsewhere = attributes_elsewhere() | set(dir(torch.Tensor)) | set(dir(torch.nn.Module)) | set(dir(np.ndarray))
+    return {name: frozenset(values) for name, values in found.items() if name not in elsewhere}
+
+
+@cache
+def attributes_elsewhere() -> frozenset[str]:
+    """Return the attributes that classes other than configs define."""
+    names: set[str] = set()
+    configs = _all_configs()
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join([ROOT, *path.relative_to(PACKAGE).with_suffix("").parts])
+        for one in ast.parse(path.read_text("utf-8")).body:
+            if not isinstance(one, ast.ClassDef) or Symbol(module, one.name) in configs:
+                continue
+            for node in ast.walk(one):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                    names.add(node.attr)
+                elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    names.add(node.target.id)
+                elif isinstance(node, ast.FunctionDef):
+                    names.add(node.name)
+    return frozenset(names)
+
+
+def _configs_in(value: object) -> Iterator[FrozenConfig]:
+    if isinstance(value, FrozenConfig):
+        yield value
+        for part in vars(value).values():
+            yield from _configs_in(part)
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _configs_in(part)
+
+
+@cache
+def _all_configs() -> Mapping[Symbol, type[FrozenConfig]]:
+    found, waiting = {}, [FrozenConfig]
+    while waiting:
+        config = waiting.pop()
+        waiting += config.__subclasses__()
+        if config is not FrozenConfig and config.__module__.split(".")[0] == ROOT:
+            found[Symbol(config.__module__, config.__qualname__)] = config
+    return found

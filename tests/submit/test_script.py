@@ -1,0 +1,120 @@
+"""The one file of a toy recipe, where none of our modules can be imported, gives the bytes and the scores of `mulligan run`."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mulligan.cli.main import make_app
+from mulligan.core.canonical import digest
+from mulligan.core.config import parse_config
+from mulligan.recipe import Recipe, load_recipe, to_toml
+from toy import recipe_data, write_corpus
+
+ALONE = """
+import importlib.abc, runpy, sys
+class Nothing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"mulligan", "pydantic", "safetensors", "pyarrow", "filelock", "libcst"}:
+            raise ImportError(f"{name} is not to be had here")
+sys.meta_path.insert(0, Nothing())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+SWA = {"kind": "swa", "start": {"kind": "lr-scale-below", "value": 0.8}, "every_steps": 1}
+LATE_QAT = {"kind": "parameter-swap", "start": {"kind": "lr-scale-below", "value": 0.6}}
+GPTQ = {"kind": "gptq", "calibration": {"kind": "train-split", "num_sequences": 4, "seq_len": 8}}
+SGD = {"kind": "sgd", "chunk_tokens": 64, "lr": 0.1}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("script")
+    write_corpus(folder / "corpus")
+    return folder
+
+
+def run(arguments, capsys):
+    capsys.readouterr()
+    assert make_app()([*map(str, arguments), "--json"], exit_on_error=False) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def script(path, folder, **variables):
+    """Run a script with nothing of ours to import; return its log."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(path)], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "changes"),
+    [
+        ("packed", {"average": SWA}),
+        ("readable", {"average": SWA, "quantize": GPTQ, "evaluate.adaptation": SGD, "train.fake_quantize": LATE_QAT}),
+    ],
+    ids=["packed", "readable with levers"],
+)
+def test_the_one_file_gives_what_run_gave(place, tmp_path, capsys, form, changes):
+    data = recipe_data()
+    for path, value in changes.items():
+        part = data
+        *way, last = path.split(".")
+        for name in way:
+            part = part[name]
+        part[last] = value
+    recipe = tmp_path / "toy.toml"
+    recipe.write_text(to_toml(parse_config(Recipe, data, "")))
+    options = ["--data", place / "corpus", "--store", tmp_path / "store"]
+    ran = run(["run", recipe, *options, "--seed", "3", "--threads", "1"], capsys)
+    built = run(
+        ["submit", "build", "toy-seed3", "--store", tmp_path / "store", "--out", tmp_path / "out", "--form", form], capsys
+    )
+    path = tmp_path / "out" / "train_gpt.py"
+    assert built["bytes"][form] == path.stat().st_size
+    assert built["bytes"]["packed"] < built["bytes"]["minified"] < built["bytes"]["readable"]
+    log = script(path, tmp_path, DATA_PATH=str(place / "corpus"), SEED="3")
+    found = dict(re.findall(r"^(\w+)_exact (val_loss:\S+ val_bpb:\S+)", log, re.M))
+    scores = [f"val_loss:{reading['nats_per_token']:.8f} val_bpb:{reading['bits_per_byte']:.8f}" for reading in ran["readings"]]
+    expected = dict(zip([f"{reading['point']}_{reading['windows']}" for reading in ran["readings"]], scores, strict=True))
+    assert found == {**expected, "final": scores[-1]}
+    with open(ran["artifact"]["path"], "rb") as file:
+        assert f"sha256:{hashlib.sha256(file.read()).hexdigest()}" in log
+    assert f"recipe sha256:{digest(load_recipe(str(recipe)).canonical())} seed:3" in log
+    assert f"code form:{form} bytes:{path.stat().st_size} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" in log
+
+
+def test_what_a_recipe_does_not_use_is_not_in_its_file(place, tmp_path, capsys):
+    recipe = tmp_path / "toy.toml"
+    recipe.write_text(to_toml(parse_config(Recipe, recipe_data(), "")))
+    options = ["--data", place / "corpus", "--store", tmp_path / "store"]
+    run(["run", recipe, *options], capsys)
+    run(["submit", "build", "toy", "--store", tmp_path / "store", "--out", tmp_path, "--form", "readable"], capsys)
+    code = (tmp_path / "train_gpt.py").read_text()
+    compile(code, "train_gpt.py", "exec")
+    assert "class GPT(nn.Module)" in code
+    assert '"""Return the final normalised stream' in code
+    absent = (
+        "pydantic",
+        "safetensors",
+        "pyarrow",
+        "class EmaObserver",
+        "def gptq(",
+        "class SlotScorer",
+        "class ValueEmbeddingTable",
+    )
+    assert [word for word in absent if word in code] == []
+    assert re.search(r"^(from|import) mulligan", code, re.M) is None
+
+
+def test_an_unknown_form_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"called 'zip' is unknown\. Allowed: readable, minified, packed"):
+        make_app()(["submit", "build", "x", "--out", str(tmp_path), "--form", "zip"], exit_on_error=False)

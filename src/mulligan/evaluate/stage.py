@@ -12,6 +12,7 @@ import numpy as np
 from mulligan.core.canonical import Json
 from mulligan.core.execution import Execution
 from mulligan.core.units import bits_per_byte
+from mulligan.evaluate.adaptation_config import MuonUpdates, Sgd
 from mulligan.evaluate.block import Block, Watch
 from mulligan.evaluate.config import AsTrained, EvaluateConfig, FittedTemperature, FixedTemperature, Streaming
 from mulligan.evaluate.config import Windows as WindowsConfig
@@ -166,7 +167,14 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
             f"{split}_documents = {num_documents}, and the {split} split has {present}. Give 1 to {present}"
             + (", or none for all." if split == "validation" else ".")
         )
-    return num_documents or present
+    num_documents, adaptation = num_documents or present, config.adaptation
+    num_tokens = int(documents.num_tokens[chosen_documents(num_documents, split, present)].sum())
+    if isinstance(adaptation, Sgd | MuonUpdates) and num_tokens <= adaptation.chunk_tokens:
+        raise ValueError(
+            f"evaluate.adaptation.chunk_tokens = {adaptation.chunk_tokens:,}, and the {num_documents} documents to be scored have "
+            f"{num_tokens:,} tokens: the first chunk is the last, and nothing is learned from it. Give shorter chunks or more text."
+        )
+    return num_documents
 
 
 def seen_through(config: EvaluateConfig, weights: Weights) -> tuple[Weights, dict[str, Json]]:

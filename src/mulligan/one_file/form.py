@@ -4,7 +4,7 @@ import ast
 import base64
 import lzma
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from mulligan.core.canonical import canonical_json
@@ -46,6 +46,7 @@ def form_of(word: str) -> Form:
     raise ValueError(f"A form of the code called {word!r} is unknown. Allowed: {', '.join(FORMS)}.")
 
 
+@lru_cache(maxsize=8)
 def build(recipe: Recipe) -> dict[Form, bytes]:
     """Return the one file of a recipe in every form. ValueError where it cannot run without mulligan."""
     _check(recipe)

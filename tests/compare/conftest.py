@@ -4,7 +4,7 @@ import pytest
 
 from mulligan.compare.table import PUBLISHED, read_rows, samples
 
-SLIDING = ("pr=989", "eval_mode=sliding64/T2048")
+SLIDING = ("pr=989", "metric=val_bpb", "eval_mode=sliding64/T2048")
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +22,7 @@ def consistent():
 @pytest.fixture(scope="session")
 def scorefirst():
     """The final scores of PRs 1493 and 1716, by PR."""
-    arms = samples(read_rows(PUBLISHED, where=("pr=1493", "pr=1716")), ["pr"])
+    arms = samples(
+        read_rows(PUBLISHED, where=("pr=1493", "pr=1716", "metric=val_bpb", "eval_mode=sliding64 scorefirst")), ["pr"]
+    )
     return {pr: list(runs.values()) for (pr,), runs in arms.items()}

@@ -52,7 +52,7 @@ def test_arms_are_gathered_in_order_of_levels():
 
 
 def test_two_runs_of_one_seed_are_an_error_that_tells_them_apart():
-    rows = read_rows(PUBLISHED, where=["pr=989", "eval_mode=sliding64/T2048"], split="config")
+    rows = read_rows(PUBLISHED, where=["pr=989", "metric=val_bpb", "eval_mode=sliding64/T2048"], split="config")
     with pytest.raises(ValueError, match="qat=1,swa=0 has two rows with seed 2024") as caught:
         samples(rows, ["qat", "swa"])
     assert "prune: '5%' and '10%'" in str(caught.value)
@@ -63,7 +63,7 @@ def test_two_runs_of_one_seed_are_an_error_that_tells_them_apart():
 
 
 def test_ways_of_scoring_are_not_mixed():
-    rows = read_rows(PUBLISHED, where=["pr=989", "seed=42"], split="config")
+    rows = read_rows(PUBLISHED, where=["pr=989", "metric=val_bpb", "seed=42"], split="config")
     with pytest.raises(ValueError, match="mix 2 values of eval_mode: nonoverlap/T2048, sliding64/T2048"):
         samples(rows, ["qat", "swa"])
     assert len(samples(rows, ["qat", "swa", "eval_mode"])) == 8

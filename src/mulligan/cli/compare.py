@@ -1,17 +1,24 @@
-"""`mulligan compare`: statistics of the runs in a CSV."""
+"""`mulligan compare`: statistics of the runs in a CSV, or in a folder of training logs."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from mulligan.cli.setting import AsJson
 
+if TYPE_CHECKING:
+    from mulligan.compare.table import Samples
+    from mulligan.records.log_folder import Run
+
 Where = Annotated[
     list[str],
     Parameter(negative="", help="Keep rows: column=value or column!=value. Repeatable; several values of one column: any."),
 ]
-Factors = Annotated[list[str], Parameter(negative="", consume_multiple=True, help="The columns that tell the arms apart.")]
+Factors = Annotated[
+    list[str] | None,
+    Parameter(negative="", consume_multiple=True, help="The columns that tell the arms apart; of a CSV, it must be given."),
+]
 Baseline = Annotated[
     str | None, Parameter(help="The arm to compare with, such as qat=0,swa=1. Default: the first level of each factor.")
 ]
@@ -24,11 +31,14 @@ def compare(
     table: Path,
     /,
     *,
-    factors: Factors,
+    factors: Factors = None,
     where: Where | None = None,
     split: Annotated[str | None, Parameter(help="A packed column (a=1;b=2) to split into factors.")] = None,
     seed_column: Annotated[str, Parameter(help="The column of seeds: the unit of replication.")] = "seed",
-    metric: Annotated[str, Parameter(help="The column of values; lower is better.")] = "value",
+    metric: Annotated[
+        str | None,
+        Parameter(help="The column of values (default: value), or the reading of logs (default: the last that all have)."),
+    ] = None,
     baseline: Baseline = None,
     alpha: Annotated[float, Parameter(help="Two-sided error rate.")] = 0.05,
     margin: Margin = None,
@@ -37,30 +47,86 @@ def compare(
     higher_is_better: Annotated[bool, Parameter(negative="", help="Greater values are better.")] = False,
     json: AsJson = False,
 ) -> int:
-    """Compare arms of a CSV over seeds: contrasts, factorial effects, corrections, verdicts, noise floor.
+    """Compare arms over seeds: contrasts, factorial effects, corrections, verdicts, noise floor.
 
-    Exit codes: 0 done, 2 usage.
+    TABLE is a CSV, or a folder of the challenge's training logs, one an arm and seed (control_seed42.log); arms over 16,000,000
+    bytes with code are over budget there. Exit codes: 0 done, 2 usage.
     """
     from mulligan.cli.terminal import print_json
     from mulligan.compare.report import Question, report
     from mulligan.compare.table import parse_arm, read_rows, samples
 
-    rows = read_rows(table, where=where or (), split=split)
-    arms = samples(rows, factors, seed=seed_column, value=metric)
+    said: dict[str, Any]
+    if table.is_dir():
+        if factors or where or split:
+            raise ValueError(
+                f"{table}: of a folder of logs the file names tell the arms; leave --factors, --where, --split out."
+            )
+        factors, unit = ["arm"], "bits per byte"
+        arms, heavy, said = _read_logs(table, metric, json)
+    else:
+        if not factors:
+            raise ValueError(f"{table}: --factors is needed: the columns that tell the arms apart.")
+        rows = read_rows(table, where=where or (), split=split)
+        arms, heavy = samples(rows, factors, seed=seed_column, value=metric or "value"), ()
+        unit, said = rows[0].get("unit", ""), {"rows": len(rows), "where": where or []}
     if len(arms) < 2:
-        raise ValueError(f"{table}: the rows chosen hold one arm. Choose more with --where, or name other --factors.")
+        do = "Name the logs ARM_seedN.log" if table.is_dir() else "Choose more with --where, or name other --factors"
+        raise ValueError(f"{table}: the runs that can be compared hold one arm. {do}.")
     base = parse_arm(baseline, factors, arms, "--baseline") if baseline else next(iter(arms))
-    over = tuple(parse_arm(text, factors, arms, "--over-budget") for text in over_budget or ())
-    unit = rows[0].get("unit", "")
+    over = (*heavy, *(parse_arm(text, factors, arms, "--over-budget") for text in over_budget or ()))
     result = report(arms, factors, base, Question(alpha, margin, looks, over, not higher_is_better, unit))
     if json:
-        print_json({"table": str(table), "rows": len(rows), "where": where or [], **result})
+        print_json({"table": str(table), **said, **result})
         return 0
     _print_arms(result)
     _print_contrasts(result)
     _print_factorial(result)
     _print_noise(result)
     return 0
+
+
+def _read_logs(folder: Path, metric: str | None, quiet: bool) -> "tuple[Samples, tuple[tuple[str, ...], ...], dict[str, Any]]":
+    """Read a folder of logs and print its runs; return the arms, those over budget, and what JSON says of the runs."""
+    import dataclasses
+
+    from mulligan.cli.terminal import out
+    from mulligan.records.log_folder import folder_samples, read_log_folder, shared_reading
+
+    found = read_log_folder(folder)
+    reading = metric or shared_reading(found.runs)
+    arms, left_out = folder_samples(found, reading)
+    heavy = tuple(dict.fromkeys((run.arm,) for run in found.runs if run.over_by > 0 and (run.arm,) in arms))
+    if not quiet:
+        _print_runs(found.runs, reading)
+        for line in (*found.problems, *(f"not compared: {line}" for line in left_out)):
+            out.print(line)
+        out.print()
+    runs = [
+        {**dataclasses.asdict(run), "readings": {name: value for name, (value, _) in run.readings.items()}}
+        for run in found.runs
+    ]
+    return arms, heavy, {"reading": reading, "runs": runs, "problems": list(found.problems), "not_compared": left_out}
+
+
+def _print_runs(runs: "tuple[Run, ...]", reading: str) -> None:
+    from mulligan.cli.terminal import print_table
+
+    names = ("steps", "milliseconds_per_step", "train_seconds", "payload_bytes", "code_bytes", "total_bytes")
+    rows = [
+        [
+            run.name,
+            run.arm,
+            "-" if run.seed is None else str(run.seed),
+            *(f"{run.numbers[name]:,.7g}" if name in run.numbers else "-" for name in names[:3]),
+            *(f"{run.numbers[name]:,.0f}" if name in run.numbers else "-" for name in names[3:]),
+            run.readings[reading][1] if reading in run.readings else "-",
+            f"over by {run.over_by:,}" if run.over_by > 0 else "",
+        ]
+        for run in sorted(runs, key=lambda run: (run.arm, run.seed or 0, run.name))
+    ]
+    columns = ["log", "arm", "seed", "steps", "ms/step", "train s", "payload", "code", "total", "bits/byte", "16,000,000 bytes"]
+    print_table(f"Runs; bits per byte of {reading}", columns, rows, right=(2, 3, 4, 5, 6, 7, 8, 9))
 
 
 def _print_arms(result: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ COMMANDS = {
     "run": "Train, average, quantize, pack and score a recipe; answers from the store what is there.",
     "plan": "Show every stage of a recipe: hit or miss and why, and the estimated seconds.",
     "evaluate": "Score an artifact or a weights file on a corpus.",
-    "compare": "Compare the arms of a results CSV over seeds: contrasts, effects, verdicts.",
+    "compare": "Compare the arms of a results CSV, or of a folder of logs, over seeds: contrasts, effects, verdicts.",
     "inspect": "Show what an artifact holds, tensor by tensor, in bytes.",
     "import-checkpoint": "Read a checkpoint of a challenge script into a weights file.",
     "pareto": "Draw score against bytes for the checkpoint of a finished run, hundreds of points.",
@@ -24,9 +24,11 @@ COMMANDS = {
 }
 GROUPS = {
     "study": "Plan, run, watch and report a study.",
-    "submit": "One file of code from a recipe; the folder of a record or a study, written and checked; nothing is sent.",
+    "submit": "Write and check the folder of a record or of a study; nothing is sent anywhere.",
     "levers": "List every lever with its card; check one of your own.",
+    "claims": "List published claims: their figures, what a test of them says, what studies here found.",
     "recipe": "List, show and compare recipes.",
+    "records": "Read the challenge's records from a clone into one table; judge them again.",
     "data": "Prepare, inspect, import and fetch corpora.",
     "store": "List, verify and clean the store.",
 }

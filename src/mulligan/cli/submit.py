@@ -1,4 +1,4 @@
-"""`mulligan submit`: one file of code, record folders checked, and written from a study. Nothing is sent anywhere."""
+"""`mulligan submit`: record folders, built, checked, and written from a study. Nothing is sent anywhere."""
 
 from functools import partial
 from pathlib import Path
@@ -17,39 +17,60 @@ app = App(name="submit", help="Write and check the folder of a record or of a st
 
 @app.command
 def build(
-    run: Annotated[str, Parameter(help="A run's record in the store (RECIPE-seedN-digest), or as much as fits one only.")],
+    runs: Annotated[
+        tuple[str, ...], Parameter(help="Runs of one recipe, a seed each: their records in the store, or as much as fits one.")
+    ],
     /,
     *,
-    out: Annotated[Path, Parameter(help="The folder to write train_gpt.py into.")],
-    form: Annotated[str, Parameter(help="readable, minified or packed: the form to write.")] = "packed",
+    out: Annotated[Path, Parameter(help="A new or empty folder.")],
+    form: Annotated[Literal["packed", "minified", "readable"], Parameter(help="How train_gpt.py is written.")] = "packed",
+    log: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="What train_gpt.py printed, one a run: writes the whole folder.")
+    ] = (),
+    parent: Annotated[str | None, Parameter(help="The recipe that this one was made from.")] = None,
+    track: Annotated[Literal["record", "non-record"], Parameter(help="Which track the folder is for.")] = "record",
+    name: Annotated[str | None, Parameter(help="The submission's name. Default: the recipe's.")] = None,
+    author: Annotated[str, Parameter(help="Who submits.")] = "",
+    github_id: Annotated[str, Parameter(help="Their name at GitHub.")] = "",
+    blurb: Annotated[str, Parameter(help="What it is, in a sentence or two.")] = "",
+    data: Data = None,
     store: StoreFolder = DEFAULT_STORE,
     json: AsJson = False,
 ) -> int:
-    """Write train_gpt.py: exactly the code that the run's recipe uses, in one file that does without mulligan.
+    """Write train_gpt.py, exactly the code that RUN's recipe uses, without mulligan; with its logs, the whole record folder.
 
     Exit codes: 0 done, 2 usage.
     """
+    from mulligan.cli.road import corpus_of
     from mulligan.cli.terminal import out as terminal
     from mulligan.cli.terminal import print_json
     from mulligan.core.units import format_bytes
-    from mulligan.one_file.form import build as build_form
-    from mulligan.one_file.form import form_of
+    from mulligan.one_file.form import build as build_code
+    from mulligan.recipe import load_recipe
     from mulligan.report.run_page import read_run
     from mulligan.store.store import Store
+    from mulligan.submit.folder import About, own_tokenizer, read_runs, write_folder, write_script
 
-    chosen = form_of(form)
-    result, road = read_run(run, Store(store))
-    code = build_form(road.recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "train_gpt.py"
-    path.write_bytes(code[chosen])
+    kept = Store(store)
+    found = [read_run(run, kept) for run in runs]
+    result, road = found[0]
+    code = build_code(road.recipe)
+    at_hand = data is not None or road.jobs[0].call.stage == "data"
+    tokenizer = own_tokenizer(corpus_of(road, result["name"], data, kept).path) if at_hand else None
+    if log:
+        about = About(name or result["recipe"], author, github_id, blurb)
+        from_ = (parent, load_recipe(parent)) if parent else None
+        write_folder(out, read_runs(found, log), code[form], about, track=track, parent=from_, tokenizer=tokenizer)
+    else:
+        write_script(out, road.recipe, code[form], tokenizer)
     sizes = {name: len(written) for name, written in code.items()}
     if json:
-        print_json({"run": result["name"], "path": str(path), "form": chosen, "bytes": sizes})
+        print_json({"runs": [result["name"] for result, _ in found], "folder": str(out), "form": form, "bytes": sizes})
         return 0
-    for name, size in sizes.items():
-        terminal.print(f"{name:<9} {format_bytes(size):>10}" + (f"   {path}" if name == chosen else ""))
-    terminal.print(f"next      DATA_PATH=CORPUS SEED={road.seed} python {path}")
+    for name_of_form, size in sizes.items():
+        terminal.print(
+            f"{name_of_form:<9} {format_bytes(size):>10}" + (f"   {out / 'train_gpt.py'}" if name_of_form == form else "")
+        )
     return 0
 
 

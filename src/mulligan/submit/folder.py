@@ -80,6 +80,28 @@ def make_folder(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
+def write_script(out: Path, recipe: Recipe, code: bytes, tokenizer: Path | None) -> None:
+    """Write what is needed to run the code of a recipe: train_gpt.py, requirements.txt, the recipe, a tokenizer."""
+    make_folder(out)
+    (out / SCRIPT).write_bytes(code)
+    (out / RECIPE).write_text(to_toml(recipe), "utf-8")
+    write_requirements(out, recipe)
+    if tokenizer:
+        shutil.copyfile(tokenizer, out / "tokenizer.model")
+
+
+def read_runs(found: Sequence[tuple[Mapping[str, Any], Road]], logs: Sequence[Path]) -> list[SeedRun]:
+    """Return each run with its log, which says its seed; ValueError where they are not one to one."""
+    texts = {path: path.read_text("utf-8") for path in logs}
+    seeds = {SeedLog.parse(path, text).seed: text for path, text in texts.items()}
+    asked = [road.seed for _, road in found]
+    if len(seeds) != len(logs) or set(seeds) != set(asked):
+        raise ValueError(
+            f"The logs are of the seeds {sorted(map(str, seeds))}, the runs of {asked}. Give one log for each run."
+        )
+    return [SeedRun(result, road, seeds[road.seed]) for result, road in found]
+
+
 def write_folder(
     out: Path,
     runs: Sequence[SeedRun],
@@ -96,14 +118,9 @@ def write_folder(
     """
     recipe = _one_recipe(runs)
     logs = {run.road.seed: _log(run) for run in runs}
-    make_folder(out)
+    write_script(out, recipe, code, tokenizer)
     for run in runs:
         (out / f"train_seed{run.road.seed}.log").write_text(run.log, "utf-8")
-    (out / SCRIPT).write_bytes(code)
-    (out / RECIPE).write_text(to_toml(recipe), "utf-8")
-    write_requirements(out, recipe)
-    if tokenizer:
-        shutil.copyfile(tokenizer, out / "tokenizer.model")
     write_submission(out, _submission(logs, code, about, track, recipe))
     (out / README).write_text(_readme(runs, logs, code, about, parent), "utf-8")
 

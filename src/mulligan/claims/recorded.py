@@ -51,8 +51,9 @@ class Recorded:
 
     @property
     def commits(self) -> str:
-        """The commits that the cells were trained at."""
-        return ", ".join(dict.fromkeys(str(found["commit"])[:7] for found in self.environments))
+        """The commits that the cells were trained at, short; `+dirty` where the tree held changes."""
+        whole = (str(found["commit"]).partition("+") for found in self.environments)
+        return ", ".join(dict.fromkeys(f"{commit[:7]}{plus}{rest}" for commit, plus, rest in whole))
 
     def judged(self, metric: str) -> dict[str, Any]:
         """Return contrasts, effects and verdicts of one metric, by the engine that judges studies, corrected as there."""

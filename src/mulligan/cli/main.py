@@ -24,7 +24,7 @@ COMMANDS = {
 }
 GROUPS = {
     "study": "Plan, run, watch and report a study.",
-    "submit": "Write and check the folder of a record or of a study; nothing is sent anywhere.",
+    "submit": "One file of code from a recipe; the folder of a record or a study, written and checked; nothing is sent.",
     "levers": "List every lever with its card; check one of your own.",
     "claims": "List published claims: their figures, what a test of them says, what studies here found.",
     "recipe": "List, show and compare recipes.",

@@ -45,8 +45,10 @@ def import_(
     rows = [row for folder in folders for row in read_record(folder)]
     write_table(out, rows)
     found = coverage(rows)
+    revisions = {folder.revision for folder in folders}
+    idle = [head for head in heads or () if not {head, f"refs/pull/{head}/head"} & revisions]
     if json:
-        print_json({"clone": str(clone), "table": str(out), **found})
+        print_json({"clone": str(clone), "table": str(out), **found, "heads_without_a_record": idle})
         return 0
     share = f"{found['whole_seeds'] / found['seeds']:.1%}" if found["seeds"] else "-"
     terminal.print(
@@ -55,7 +57,8 @@ def import_(
         f"{found['whole_runs']} of {found['runs']} runs\n"
         f"figures    {found['figures']:,}, each with file and line\n"
         f"findings   {found['findings']}, of which {found['disagreements']} disagreements: mulligan records findings {out}\n"
-        f"written    {out} ({out.stat().st_size:,} bytes) in {time.monotonic() - started:.1f} s"
+        + (f"heads      without a record that main lacks: {' '.join(idle)}\n" if idle else "")
+        + f"written    {out} ({out.stat().st_size:,} bytes) in {time.monotonic() - started:.1f} s"
     )
     return 0
 

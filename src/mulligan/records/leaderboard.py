@@ -136,8 +136,9 @@ def lineages(found: Sequence[Entry]) -> list[Lineage]:
 
 
 def pooled(members: Sequence[Entry]) -> Noise | None:
-    """Return the pooled sd of scores read from logs of two runs or more; None without any."""
-    logged = [entry for entry in members if entry.score and entry.score.how == "logs"]
+    """Return the pooled sd of logged scores that agree with their claim, of two seeds or more, each once; None without any."""
+    scored = [entry for entry in members if entry.score and entry.score.how == "logs" and entry.score.agrees]
+    logged = [entry for entry in scored if entry.score and entry.score.is_one_run_per_seed]
     return noise_floor({str(i): dict(enumerate(entry.values)) for i, entry in enumerate(logged)})
 
 

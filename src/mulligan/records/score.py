@@ -27,6 +27,11 @@ class Score:
         """Bits per byte, one per run."""
         return [row.value for row in self.rows if row.value is not None]
 
+    @property
+    def is_one_run_per_seed(self) -> bool:
+        """Whether every run has another seed; arms of an ablation mostly repeat them."""
+        return len({row.seed for row in self.rows}) == len(self.rows)
+
 
 def claim_of(rows: Sequence[Row]) -> Row | None:
     """Return the score that a record claims: submission.json's, else the README's headline."""

@@ -1,5 +1,6 @@
 """The page of the ledger: published sign against ours per scale, then every claim with its figures side by side."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +62,9 @@ def _rows(found: Sequence[Entry], scale: str) -> list[Row]:
     return [
         Row(
             f"Pull request {entry.claim.pr}",
-            f"{entry.claim.id}, claimed {_MARKS[one.retest.expected]}: {_short(one)}",
+            textwrap.shorten(
+                f"{entry.claim.id}, claimed {_MARKS[one.retest.expected]}: {one.retest.differs}", 78, placeholder=" …"
+            ),
             one.contrast,
             one.agreement,
             _COLOURS.get(one.agreement, MUTED if one.agreement == "not testable" else INK),
@@ -70,10 +73,6 @@ def _rows(found: Sequence[Entry], scale: str) -> list[Row]:
         for one in entry.found
         if one.recorded.scale == scale and one.unit == BITS
     ]
-
-
-def _short(one: Found) -> str:
-    return one.retest.differs.split(";")[0]
 
 
 def _forest(found: Sequence[Entry], scale: str) -> str:

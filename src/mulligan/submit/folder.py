@@ -81,7 +81,7 @@ def make_folder(out: Path) -> None:
 
 
 def write_script(out: Path, recipe: Recipe, code: bytes, tokenizer: Path | None) -> None:
-    """Write what is needed to run the code of a recipe: train_gpt.py, requirements.txt, the recipe, a tokenizer."""
+    """Write what is needed to run the code of a recipe: train_gpt.py, requirements.txt and a tokenizer of one's own."""
     make_folder(out)
     (out / SCRIPT).write_bytes(code)
     (out / RECIPE).write_text(to_toml(recipe), "utf-8")

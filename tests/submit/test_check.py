@@ -1,7 +1,11 @@
 """What is wrong with a record folder: each fault is refused for its own reason, and nothing else is."""
 
+import io
 import json
+import os
 import shutil
+import subprocess
+import tarfile
 from dataclasses import replace
 
 import pytest
@@ -247,3 +251,16 @@ def test_the_track_is_what_folder_and_submission_say(folder, capsys):
     edit_json(folder, track="non-record-unlimited-compute-16mb")
     assert Submitted(folder).track == "non-record"
     assert replace(Submitted(folder), asked_track="record").track == "record"
+
+
+@pytest.mark.skipif("RECORDS_CLONE" not in os.environ, reason="set RECORDS_CLONE to a clone of the challenge's repository")
+def test_every_merged_folder_ends_with_a_verdict(tmp_path):
+    packed = subprocess.run(
+        ["git", "-C", os.environ["RECORDS_CLONE"], "archive", "main", "records"], check=True, capture_output=True
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    folders = sorted(path for path in tmp_path.glob("records/*/*/") if path.is_dir())
+    assert len(folders) >= 60
+    for folder in folders:
+        assert len(verdicts(folder, "record")) == 19, folder

@@ -136,12 +136,20 @@ def test_what_only_scores_differ_in_does_not_fit_anew(toy):
     assert not fits() & fits(position_extension={"kind": "ntk", "from_len": 4})
 
 
-@pytest.mark.parametrize("adaptation", [{"kind": "sgd"}, {"kind": "lora", "chunk_tokens": 4}], ids=["sgd", "lora"])
+@pytest.mark.parametrize(
+    "adaptation", [{"kind": "sgd", "chunk_tokens": 16}, {"kind": "lora", "chunk_tokens": 4}], ids=["sgd", "lora"]
+)
 def test_a_temperature_is_fitted_to_weights_that_are_then_adapted(toy, tmp_path, adaptation):
     road = lay(toy, temperature=FITTED, adaptation=adaptation)
     preflight(road.jobs, Store(tmp_path))
     plain = [job.call.key for job in lay(toy, temperature=FITTED).jobs if job.call.stage == "temperature"]
     assert [job.call.key for job in road.jobs if job.call.stage == "temperature"] == plain
+
+
+def test_a_chunk_that_holds_all_there_is_is_refused(toy, tmp_path):
+    road = lay(toy, adaptation={"kind": "sgd", "chunk_tokens": 100_000})
+    with pytest.raises(ValueError, match=r"chunk_tokens = 100,000, .* the first chunk is the last, and nothing is learned"):
+        preflight(road.jobs, Store(tmp_path))
 
 
 class FirstOfTwo(Ranks):

@@ -171,8 +171,9 @@ def check_corpus(config: EvaluateConfig, num_documents: int | None, corpus: Corp
     num_tokens = int(documents.num_tokens[chosen_documents(num_documents, split, present)].sum())
     if isinstance(adaptation, Sgd | MuonUpdates) and num_tokens <= adaptation.chunk_tokens:
         raise ValueError(
-            f"evaluate.adaptation.chunk_tokens = {adaptation.chunk_tokens:,}, and the {num_documents} documents to be scored have "
-            f"{num_tokens:,} tokens: the first chunk is the last, and nothing is learned from it. Give shorter chunks or more text."
+            f"evaluate.adaptation.chunk_tokens = {adaptation.chunk_tokens:,}, and the {num_documents} documents to be scored "
+            f"have {num_tokens:,} tokens: the first chunk is the last, and nothing is learned from it. Give shorter chunks, or "
+            "more documents."
         )
     return num_documents
 

@@ -28,6 +28,11 @@ class Facts:
     fields: Mapping[str, frozenset[Any]]
     """What every field of that name holds anywhere in it: classes of configs, or plain values."""
 
+    absent: frozenset[Symbol]
+    """Words at the top of a module that nothing in it ever equals."""
+    entries: Mapping[Symbol, frozenset[str]]
+    """Of a table at the top of a module, the keys that are ever asked for."""
+
     def with_live(self, more: set[type[FrozenConfig]]) -> Self:
         """Return the facts where classes of these may exist as well."""
         words = {word for config in more for word in kinds_of(config)}

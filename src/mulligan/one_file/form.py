@@ -13,10 +13,12 @@ from mulligan.core.user_lever import UserLever
 from mulligan.one_file.collect import reach, write
 from mulligan.one_file.facts import Facts
 from mulligan.one_file.source import PACKAGE, ROOT, Symbol
+from mulligan.pack.config import Auto, PackConfig
 from mulligan.recipe import Recipe
 
 ENTRY = Symbol("mulligan.submit.script", "main")
 RECIPE = Symbol("mulligan.recipe", "Recipe")
+RANGE_CODER, CODECS = Symbol("mulligan.values.tensor_table", "RANGE_CODER"), Symbol("mulligan.values.codec", "CODECS")
 Form = Literal["readable", "minified", "packed"]
 FORMS: tuple[Form, ...] = ("readable", "minified", "packed")
 PLACE = "FORM_OF_THE_CODE"
@@ -94,7 +96,14 @@ def facts_of(recipe: Recipe) -> Facts:
     """Return what is known of a recipe's configs."""
     parts = list(_configs_in(recipe))
     kinds = frozenset(kind for part in parts if isinstance(kind := getattr(part, "kind", None), str))
-    return Facts(_all_configs(), frozenset(type(part) for part in parts), kinds, _fields_of(parts))
+    return Facts(_all_configs(), frozenset(type(part) for part in parts), kinds, _fields_of(parts), *_of_codec(recipe.pack))
+
+
+def _of_codec(pack: PackConfig) -> tuple[frozenset[Symbol], dict[Symbol, frozenset[str]]]:
+    """Return which words of codecs there are not, and which codecs are asked for: one codec takes all, `auto` chooses."""
+    if isinstance(pack.codec, Auto):
+        return frozenset(), {}
+    return frozenset([RANGE_CODER]), {CODECS: frozenset([pack.codec.kind])}
 
 
 def _fields_of(parts: Sequence[FrozenConfig]) -> dict[str, frozenset[Any]]:

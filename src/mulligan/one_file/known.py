@@ -51,7 +51,9 @@ class Reader(cst.CSTTransformer):
         return answers.pop() if len(answers) == 1 else None
 
     def _equals(self, left: cst.BaseExpression, right: cst.ComparisonTarget) -> bool | None:
-        """Return whether a field is, or equals, a constant."""
+        """Return whether a field is, or equals, a constant; whether anything equals a word that there is not."""
+        if meaning_of(self.module, right.comparator) in self.facts.absent and isinstance(right.operator, cst.Equal):
+            return False
         found = self._values(left)
         constant = _constant(right.comparator)
         if not found or constant is ... or not isinstance(right.operator, cst.Equal | cst.NotEqual | cst.Is | cst.IsNot):

@@ -221,11 +221,23 @@ class Specialise(Reader):
 
     def leave_Dict(self, original_node: cst.Dict, updated_node: cst.Dict) -> cst.Dict:
         """Write a table by kinds with the kinds that there are; any other as it is."""
-        words = {_text(element.key) for element in original_node.elements if isinstance(element, cst.DictElement)}
-        kept = list(original_node.elements)
-        if original_node in _tables_by_kind(self.module) and None not in words:
-            kept = [one for one in kept if isinstance(one, cst.DictElement) and _text(one.key) not in self.facts.dead_kinds]
+        wanted = self._wanted(original_node)
+        kept = [
+            element
+            for element in original_node.elements
+            if wanted is None or not isinstance(element, cst.DictElement) or _text(element.key) in wanted
+        ]
         return original_node.with_changes(elements=[self.one(element) for element in kept])
+
+    def _wanted(self, table: cst.Dict) -> frozenset[str] | None:
+        """Return the keys of a table that are ever asked for; None for any."""
+        name = _tables(self.module).get(table)
+        if name is None:
+            return None
+        words = {_text(element.key) for element in table.elements if isinstance(element, cst.DictElement)}
+        if name in _tables_by_kind(self.module) and None not in words:
+            return frozenset(word for word in words if word is not None) - self.facts.dead_kinds
+        return self.facts.entries.get(Symbol(self.module.name, name))
 
     def shell(self, statement: cst.BaseStatement, methods: set[str] | None = None) -> Any:
         """Return a definition; a class without its methods, or with those of `methods` (None: looks at none)."""
@@ -250,15 +262,18 @@ class Specialise(Reader):
 
 
 @functools.cache
-def _tables_by_kind(module: Module) -> set[cst.CSTNode]:
-    """Return the tables of a module that are only ever asked by a config's kind."""
-    found: set[cst.CSTNode] = set()
-    for name, statement in module.statements.items():
-        value = value_of(statement)
-        asked = re.findall(rf"\b{name}\[[\w.]+\.kind\]", module.tree.code) if isinstance(value, cst.Dict) else []
-        if value is not None and asked and len(asked) + 1 == len(re.findall(rf"\b{name}\b", module.tree.code)):
-            found.add(value)
-    return found
+def _tables(module: Module) -> dict[cst.CSTNode, str]:
+    """Return the tables at the top of a module, by name."""
+    values = {name: value_of(statement) for name, statement in module.statements.items()}
+    return {value: name for name, value in values.items() if isinstance(value, cst.Dict)}
+
+
+@functools.cache
+def _tables_by_kind(module: Module) -> set[str]:
+    """Return those that are only ever asked by a config's kind."""
+    text, names = module.tree.code, _tables(module).values()
+    asked = {name: len(re.findall(rf"\b{name}\[[\w.]+\.kind\]", text)) for name in names}
+    return {name for name, times in asked.items() if times and times + 1 == len(re.findall(rf"\b{name}\b", text))}
 
 
 def methods_of(statement: cst.CSTNode) -> Iterator[cst.FunctionDef]:

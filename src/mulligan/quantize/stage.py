@@ -71,6 +71,19 @@ def calibrate(
 
 
 def run(config: Quantizer | UserQuantizer, grid: GridConfig, weights: Weights, observed: Hessians | None = None) -> Quantized:
+    """Return `weights` on the grid, with what that did to each tensor in the record; ValueError as `on_grid`."""
+    quantized = on_grid(config, grid, weights, observed)
+    given, stored, record = _given(config, weights), quantized.dequantize(), dict(quantized.record)
+    record["relative_rms_error"] = dict(relative_rms_errors(given.tensors, stored))
+    record["excess_kurtosis"] = dict(excess_kurtosis(given.tensors))
+    if observed is not None and observed.tensors:
+        record["relative_hessian_error"] = dict(relative_hessian_errors(given.tensors, stored, observed.tensors))
+    return replace(quantized, record=record)
+
+
+def on_grid(
+    config: Quantizer | UserQuantizer, grid: GridConfig, weights: Weights, observed: Hessians | None = None
+) -> Quantized:
     """Return `weights` on the grid; ValueError for weights that are not finite or that fp16 cannot hold.
 
     `observed`: what `calibrate` returned for the same config and weights, where the config calibrates.
@@ -80,23 +93,22 @@ def run(config: Quantizer | UserQuantizer, grid: GridConfig, weights: Weights, o
     for name, tensor in weights.tensors.items():
         _check_range(name, tensor, formats[name])
     record: dict[str, Json] = {"kind": config.kind, "weights": weights.record}
-    hessians = observed.tensors if observed else {}
     if isinstance(config, UserQuantizer):
         tensors = config.quantize(formats, {name: tensor.clone() for name, tensor in weights.tensors.items()})
         _check_formats(config.kind, formats, tensors)
     else:
         assert (observed is None) == (config.calibration.kind == "off")
         check_acts(config, formats, shapes)
-        weights = _sorted(config, weights)
-        tensors = _quantize(config, formats, weights, hessians)
+        hessians = observed.tensors if observed else {}
+        tensors = _quantize(config, formats, _sorted(config, weights), hessians)
         if isinstance(config, Gptq):
             record["rounded_to_nearest"] = _unobserved(formats, hessians)
-    stored = Quantized(tensors, weights.model, {}).dequantize()
-    record["relative_rms_error"] = dict(relative_rms_errors(weights.tensors, stored))
-    record["excess_kurtosis"] = dict(excess_kurtosis(weights.tensors))
-    if hessians:
-        record["relative_hessian_error"] = dict(relative_hessian_errors(weights.tensors, stored, hessians))
     return Quantized(tensors, weights.model, record)
+
+
+def _given(config: Quantizer | UserQuantizer, weights: Weights) -> Weights:
+    """Return the weights that were to be rounded."""
+    return weights if isinstance(config, UserQuantizer) else _sorted(config, weights)
 
 
 def _sorted(config: Quantizer, weights: Weights) -> Weights:

@@ -18,6 +18,7 @@ CODE = re.compile(r"^code form:(\S+) bytes:(\d+)(?: sha256:([0-9a-f]{64}))?", re
 ARTIFACT = re.compile(r"^artifact bytes:(\d+) sha256:([0-9a-f]{64})", re.M)
 TRAINED = re.compile(r"^train_seconds:(\d+(?:\.\d+)?) steps:(\d+)", re.M)
 CALIBRATED = re.compile(r"^calibrate_seconds:(\d+(?:\.\d+)?)", re.M)
+PACKED = re.compile(r"^pack_seconds:(\d+(?:\.\d+)?)", re.M)
 TRAIN_TIME = re.compile(r"train_time:\s*(\d+(?:\.\d+)?)\s*ms")
 EVAL_TIME = re.compile(r"^(.*?)\s*val_loss:.*eval_time:\s*(\d+(?:\.\d+)?)\s*ms", re.M)
 TOTAL_EVAL = re.compile(r"^total_eval_time:\s*(\d+(?:\.\d+)?)\s*s", re.M)
@@ -80,10 +81,12 @@ def _readings(said: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def _eval_seconds(text: str) -> float | None:
-    """Return the seconds of all readings of the artifact, or what the log gives as their sum if that is more."""
+    """Return the seconds of packing and of all readings of the artifact, or what the log gives as their sum if more."""
     of_artifact = [float(ms) / 1000 for name, ms in EVAL_TIME.findall(text) if not OTHER_WEIGHTS.search(name)]
     totals = [float(seconds) for seconds in TOTAL_EVAL.findall(text)]
-    return max([*([sum(of_artifact)] if of_artifact else []), *totals], default=None)
+    packed = PACKED.search(text)  # no third phase: who makes the artifact after training does so before it is scored
+    own = [sum(of_artifact) + float(packed[1] if packed else 0)] if of_artifact else []
+    return max([*own, *totals], default=None)
 
 
 def _seed(path: Path, text: str) -> int | None:

@@ -28,6 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 SWA = {"kind": "swa", "start": {"kind": "lr-scale-below", "value": 0.8}, "every_steps": 1}
 LATE_QAT = {"kind": "parameter-swap", "start": {"kind": "lr-scale-below", "value": 0.6}}
 GPTQ = {"kind": "gptq", "calibration": {"kind": "train-split", "num_sequences": 4, "seq_len": 8}}
+YARN = {"kind": "yarn", "from_len": 4, "to_len": 8}
 SGD = {"kind": "sgd", "chunk_tokens": 64, "lr": 0.1}
 
 
@@ -59,7 +60,16 @@ def script(path, folder, **variables):
     ("form", "changes"),
     [
         ("packed", {"average": SWA}),
-        ("readable", {"average": SWA, "quantize": GPTQ, "evaluate.adaptation": SGD, "train.fake_quantize": LATE_QAT}),
+        (
+            "readable",
+            {
+                "average": SWA,
+                "quantize": GPTQ,
+                "evaluate.adaptation": SGD,
+                "train.fake_quantize": LATE_QAT,
+                "evaluate.position_extension": YARN,
+            },
+        ),
     ],
     ids=["packed", "readable with levers"],
 )

@@ -78,6 +78,12 @@ def test_later_forms():
     assert budget.numbers["total_bytes"].value == 15993853
 
 
+def test_the_clock_of_training_is_not_that_of_a_reading():
+    (run,) = read_runs("step:7/9 val_loss:1.9 val_bpb:1.1 train_time:600046ms step_avg:84.98ms\n")
+    assert run.curve[-1][1].seconds is None
+    assert run.numbers["train_seconds"].value == 600.046
+
+
 def test_a_run_that_went_on_after_a_stop_is_one_run():
     text = "step:500/1000 train_loss:2 train_time:5ms\nstep:400/1000 train_loss:2 train_time:4ms\nstep:1000/1000 train_loss:2\n"
     assert [run.steps for run in read_runs(text)] == [1000]

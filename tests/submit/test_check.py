@@ -71,8 +71,51 @@ def test_a_seed_that_was_ended_early_is_refused(folder):
     path = folder / "train_seed1.log"
     path.write_text(path.read_text().replace("steps:12", "steps:11"))
     found = failing(verdicts(folder))
-    assert list(found) == ["one configuration"]
+    assert list(found) == ["one configuration", "stated seeds"]
     assert "train_seed1.log (seed 1) ran 11 steps, and the recipe asks for 12" in found["one configuration"]
+
+
+def test_a_log_that_stands_for_several_seeds_is_refused(folder):
+    text = (folder / "train_seed0.log").read_text()
+    (folder / "train_seed1.log").write_text(text.replace("seed:0", "seed:1"))
+    assert failing(verdicts(folder))["one configuration"].startswith("2 logs have one artifact (000000000000)")
+    (folder / "train_seed1.log").write_text(text)
+    assert failing(verdicts(folder))["one configuration"].startswith("2 logs are of seed 0")
+
+
+def test_a_final_score_that_is_not_the_last_reading_is_refused(folder):
+    path = folder / "train_seed1.log"
+    path.write_text(path.read_text().replace(f"_exact val_loss:{1.2203 * FACTOR:.8f} val_bpb:1.22030000 ", "_exact "))
+    assert "final_exact of train_seed1.log is not its last reading" in failing(verdicts(folder))["score"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "said"),
+    [
+        ({"recipe_sha256": "f" * 64}, "one configuration", "recipe_sha256 is ffffffffffff, and train_gpt.py's"),
+        ({"code_sha256": "f" * 64}, "one configuration", "code_sha256 is ffffffffffff, and train_gpt.py's"),
+        ({"val_bpb_std": 0.0}, "stated seeds", "val_bpb_std = 0.0, and the logs' is 0.00020000"),
+    ],
+)
+def test_what_submission_json_says_besides_its_scores_is_compared(folder, changes, rule, said):
+    edit_json(folder, **changes)
+    found = failing(verdicts(folder))
+    assert list(found) == [rule]
+    assert said in found[rule]
+
+
+@pytest.mark.parametrize("name", ["artifact_bytes", "steps", "train_seconds", "eval_seconds"])
+def test_what_a_seeds_result_says_is_what_its_log_says(folder, name):
+    results = json.loads((folder / "submission.json").read_text())["seed_results"]
+    results["1"][name] += 1
+    edit_json(folder, seed_results=results)
+    assert f"seed_results.1.{name} = " in failing(verdicts(folder))["stated seeds"]
+
+
+def test_the_longer_of_two_training_clocks_counts(folder):
+    path = folder / "train_seed0.log"
+    path.write_text(path.read_text().replace("train_time:512300ms", "train_time:900000ms"))
+    assert failing(verdicts(folder))["training clock"].startswith("train_seed0.log: 900.0 s, 300.0 over 600")
 
 
 def test_a_seed_that_ran_other_code_is_refused(folder):
@@ -137,7 +180,7 @@ def test_an_illegal_evaluator_is_refused_by_name(tmp_path):
 def test_two_logs_that_count_different_bytes_are_told(folder):
     path = folder / "train_seed2.log"
     path.write_text(path.read_text().replace("quantized_sliding_exact val_loss:2.05", "quantized_sliding_exact val_loss:2.06"))
-    assert list(failing(verdicts(folder))) == ["one factor"]
+    assert list(failing(verdicts(folder))) == ["score", "one factor"]
 
 
 @pytest.mark.parametrize("name", ["README.md", "train_gpt.py", "submission.json"])
@@ -160,7 +203,7 @@ def test_clocks_are_a_records_business(tmp_path):
 def test_the_evaluation_clock_counts_readings_of_the_artifact(folder):
     path = folder / "train_seed2.log"
     path.write_text(path.read_text().replace("eval_time:2345ms", "eval_time:600001ms"))
-    assert list(failing(verdicts(folder))) == ["evaluation clock"]
+    assert list(failing(verdicts(folder))) == ["stated seeds", "evaluation clock"]
 
 
 def test_two_seeds_are_too_few_for_a_record(tmp_path):
@@ -271,4 +314,4 @@ def test_every_merged_folder_ends_with_a_verdict(tmp_path):
     folders = sorted(path for path in tmp_path.glob("records/*/*/") if path.is_dir())
     assert len(folders) >= 60
     for folder in folders:
-        assert len(verdicts(folder, "record")) == 19, folder
+        assert len(verdicts(folder, "record")) == 20, folder

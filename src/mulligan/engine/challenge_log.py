@@ -16,7 +16,7 @@ READING = re.compile(rf"^(.*?)\s*val_loss\s*[:=]\s*{NUMBER}\s+(?:\w+ )?val_bpb\s
 STEP = re.compile(r"(?:^|\s)step:?\s*(\d+)/(\d+)\b|^(\d+)/(\d+)\s+(?:train|val)_loss")
 STEP_TIME = re.compile(rf"step_avg:\s*{NUMBER}\s*ms")
 TRAIN_TIME = re.compile(rf"train_time:\s*{NUMBER}\s*ms")
-READING_TIME = re.compile(rf"(?:\w*time|elapsed)\s*[:=]\s*{NUMBER}(ms|s)\b")
+READING_TIME = re.compile(rf"\b(?!train_time)(?:\w*time|elapsed)\s*[:=]\s*{NUMBER}(ms|s)\b")
 SEED = re.compile(r"(?:^|\s)seed\s*[:=]\s*(\d+)(?=\s|$)")
 NUMBERS = {
     "train_seconds": re.compile(rf"^train_seconds:{NUMBER}"),

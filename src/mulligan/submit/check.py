@@ -11,7 +11,7 @@ from mulligan.submit.check_code import files, helpers, recipe, requirements, sch
 from mulligan.submit.check_legal import AtHand, evaluator, judged
 from mulligan.submit.check_record import record_rules, seeds
 from mulligan.submit.check_scores import one_factor, score
-from mulligan.submit.check_seeds import configuration, evaluation_clock, logs, training_clock
+from mulligan.submit.check_seeds import configuration, evaluation_clock, logs, stated_seeds, training_clock
 from mulligan.submit.submission import TRACKS, Track
 from mulligan.submit.submitted import Submitted
 
@@ -37,6 +37,7 @@ def check(folder: Submitted, at_hand: AtHand, against: str | None = None, since:
         stated_bytes,
         logs,
         partial(configuration, differs=at_hand.differs),
+        stated_seeds,
         score,
         one_factor,
         evaluator,

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from mulligan.audit.finding import Finding, finding, not_checked
-from mulligan.submit.seed_log import FINAL, SeedLog
+from mulligan.submit.seed_log import FINAL, OTHER_WEIGHTS, SeedLog
 from mulligan.submit.submitted import Submitted, listed
 
 LN2 = math.log(2)
@@ -62,7 +62,7 @@ def score(folder: Submitted) -> tuple[Finding, ...]:
     name, pairs = found
     digits = _log_digits(name, list(pairs.values()))
     by_seed = {log.seed: pair for log, pair in pairs.items()}
-    wrong = []
+    wrong = [f"{FINAL} of {log.path.name} is not its last reading" for log in pairs if name == FINAL and not _is_last(log)]
     for seed, result in (about.seed_results or {}).items():
         pair = by_seed.get(int(seed)) if seed.isdigit() else None
         several = sum(str(log.seed) == seed for log in pairs) > 1
@@ -77,6 +77,12 @@ def score(folder: Submitted) -> tuple[Finding, ...]:
         return not_checked("score", "the mean is over seeds of which a log is missing; those that are there agree")
     mean = statistics.fmean(bits for _, bits in pairs.values())
     return finding("score", listed(wrong, 3) or None, f"{name}: mean {mean:.6f} bits per byte of {len(pairs)} logs")
+
+
+def _is_last(log: SeedLog) -> bool:
+    """Say whether the claimed score is the last reading of the artifact."""
+    readings = [pair for name, pair in log.readings.items() if name != FINAL and not OTHER_WEIGHTS.search(name)]
+    return bool(readings) and log.final == readings[-1]
 
 
 def _wrong(what: str, stated: float | None, pairs: Sequence[Pair], column: int, digits: int) -> list[str]:

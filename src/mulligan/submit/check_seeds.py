@@ -1,5 +1,8 @@
 """Checks of the logs: one for each seed, all of one configuration and one code, and their clocks."""
 
+import math
+import statistics
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -50,8 +53,41 @@ def configuration(folder: Submitted, differs: Differs) -> tuple[Finding, ...]:
             wrong.append(f"{_name(log)} ran other code ({_short(log.code_sha256)}, {log.code_bytes} bytes) than this ({ours})")
         elif steps is not None and log.steps != steps:
             wrong.append(f"{_name(log)} ran {log.steps} steps, and the recipe asks for {steps}: something ended it early")
+    wrong += [] if study else _copies(told)
+    about = folder.submission
+    stated = [("recipe_sha256", claimed), ("code_sha256", folder.script.sha256 if folder.script else None)]
+    for name, value in stated if about else ():
+        said = getattr(about, name)
+        if said and value and said != value:
+            wrong.append(f"submission.json: {name} is {_short(said)}, and train_gpt.py's {_short(value)}")
     right = f"{len(told)} logs, " + ("each of its arm's recipe" if study else "one recipe, one code")
     return finding("one configuration", listed(wrong, 3) or None, right)
+
+
+def _copies(logs: list[SeedLog]) -> list[str]:
+    """Return which logs are of one seed, or of one artifact, where each should be a run of its own."""
+    seeds, artifacts = Counter(log.seed for log in logs), Counter(log.artifact_sha256 for log in logs if log.artifact_sha256)
+    wrong = [f"{count} logs are of seed {seed}" for seed, count in seeds.items() if count > 1]
+    return wrong + [f"{count} logs have one artifact ({_short(sha)})" for sha, count in artifacts.items() if count > 1]
+
+
+def stated_seeds(folder: Submitted) -> tuple[Finding, ...]:
+    """What seed_results and val_bpb_std say is what the logs of our own script say."""
+    about, logs = folder.submission, {str(log.seed): log for log in folder.claimed_logs if log.final}
+    if about is None or not about.seed_results or not logs:
+        return not_checked("stated seeds", "submission.json has no seed_results, or no log a final_exact line")
+    wrong = []
+    for seed, result in about.seed_results.items():
+        for name in ("artifact_bytes", "steps", "train_seconds", "eval_seconds") if seed in logs else ():
+            said, found = getattr(result, name), getattr(logs[seed], name)
+            if said is not None and found is not None and not math.isclose(said, found, abs_tol=1e-3):
+                wrong.append(f"seed_results.{seed}.{name} = {said:,}, and its log says {found:,}")
+    bits = [log.final[1] for log in logs.values() if log.final]
+    sd = statistics.stdev(bits) if len(bits) > 1 else 0.0
+    whole = set(about.seed_results) <= set(logs)
+    if whole and about.val_bpb_std is not None and abs(about.val_bpb_std - sd) > 1e-6:
+        wrong.append(f"val_bpb_std = {about.val_bpb_std}, and the logs' is {sd:.8f}")
+    return finding("stated seeds", listed(wrong, 3) or None, f"{len(logs)} seeds as their logs have them")
 
 
 def _name(log: SeedLog) -> str:

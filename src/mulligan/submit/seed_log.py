@@ -67,7 +67,7 @@ class SeedLog:
             code[3] if code else None,
             int(artifact[1]) if artifact else said.get("payload_bytes"),
             artifact[2] if artifact else None,
-            float(trained[1]) + float(calibrated[1] if calibrated else 0) if trained else max(clocks, default=None),
+            max([*clocks, *([float(trained[1]) + float(calibrated[1] if calibrated else 0)] if trained else [])], default=None),
             None if said["milliseconds_per_step"] is None else said["milliseconds_per_step"] / 1000,
             _eval_seconds(text),
             int(trained[2]) if trained else said["steps"],

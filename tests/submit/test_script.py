@@ -207,6 +207,15 @@ def test_the_clock_of_the_environment(place, tmp_path, monkeypatch, capsys):
     assert digest_said(data[0.2], "0.15")[0] == digests[0.15]
 
 
+def test_windows_of_one_kind_have_names_of_their_own(place, tmp_path, monkeypatch, capsys):
+    """A log keeps the last reading of a name."""
+    windows = [{"kind": "sliding", "context_len": length, "stride": 2} for length in (4, 8)]
+    data = recipe_data(evaluate={**recipe_data()["evaluate"], "windows": windows})
+    log = run_here(data, tmp_path, monkeypatch, capsys, DATA_PATH=str(place / "corpus"))
+    names = [f"{point}_sliding_{length}_2" for point in ("raw", "averaged", "quantized") for length in (4, 8)]
+    assert re.findall(r"^(\w+)_exact", log, re.M) == [*names, "final"]
+
+
 def test_what_is_wrong_with_the_data_is_said_in_a_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"train_gpt.py: nowhere: no train shards there.*DATA_PATH=DIR"):
         run_here(recipe_data(), tmp_path, monkeypatch, capsys, DATA_PATH="nowhere")

@@ -167,7 +167,9 @@ def _score(recipe: Recipe, points: dict[str, Weights], corpus: Any, execution: E
         )
         found = scoring.summary()
         line = f"val_loss:{found['nats_per_token']:.8f} val_bpb:{found['bits_per_byte']:.8f}"
-        name = "_".join([point, windows.kind, *(["ILLEGAL"] if not found["legal"] else [])])
+        alike = sum(other.kind == windows.kind for other in plain.windows) > 1
+        lengths = [f"{windows.context_len}_{windows.stride}"] if alike else []
+        name = "_".join([point, windows.kind, *lengths, *(["ILLEGAL"] if not found["legal"] else [])])
         say(f"{name}_exact {line} eval_time:{1000 * (time.monotonic() - began):.0f}ms")
     say(f"final_exact {line}")
 

@@ -1,6 +1,8 @@
 """The size of a recipe's code is that of its file, made once; a lever of the user's own is in it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -100,3 +102,18 @@ def test_a_lever_of_the_users_own_is_in_the_code(recipe, tmp_path):
     assert "def squared(x):" in code and "class Gelu(nn.Module):" in code  # noqa: PT018
     assert "class FeedForward(" not in code
     compile(code, "train_gpt.py", "exec")
+
+
+def test_the_code_does_not_depend_on_what_else_is_imported():
+    """A config of another part of the package is none of a recipe's, imported or not: its fields are no known names."""
+    code = (
+        "import sys, hashlib; from mulligan.recipe import load_recipe; from mulligan.one_file import form; "
+        "import {0}; facts = form.facts_of(load_recipe('tiny')); "
+        "print(sorted(map(str, facts.configs)) + sorted(facts.fields))"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True).stdout
+        for name in ("json", "mulligan.study.config, mulligan.submit.submission, torch._dynamo")
+    ]
+    assert "softcap" in said[0]
+    assert said[0] == said[1]

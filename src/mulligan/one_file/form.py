@@ -8,11 +8,11 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 from mulligan.core.canonical import canonical_json
-from mulligan.core.config import FrozenConfig
+from mulligan.core.config import FrozenConfig, configs_of
 from mulligan.core.user_lever import lever_file_of
 from mulligan.one_file.collect import reach, write
 from mulligan.one_file.facts import Facts
-from mulligan.one_file.source import PACKAGE, ROOT, Symbol, add_lever_file, is_ours
+from mulligan.one_file.source import PACKAGE, ROOT, Symbol, add_lever_file
 from mulligan.pack.config import Auto, PackConfig
 from mulligan.recipe import Recipe
 
@@ -137,13 +137,18 @@ def attributes_elsewhere() -> frozenset[str]:
 
 
 def _all_configs() -> Mapping[Symbol, type[FrozenConfig]]:
-    found, waiting = {}, [FrozenConfig]
+    """Return every class of configs that a recipe can hold, and what it extends: the same, whatever else is imported."""
+    found: dict[Symbol, type[FrozenConfig]] = {}
+    waiting: list[type[FrozenConfig]] = [Recipe]
     while waiting:
         config = waiting.pop()
-        waiting += config.__subclasses__()
+        symbol = Symbol(config.__module__, config.__qualname__)
+        if symbol in found or config is FrozenConfig:
+            continue
         file = lever_file_of(config)
         if file is not None:
             add_lever_file(config.__module__, file)
-        if config is not FrozenConfig and is_ours(config.__module__):
-            found[Symbol(config.__module__, config.__qualname__)] = config
+        found[symbol] = config
+        waiting += [base for base in config.__mro__ if issubclass(base, FrozenConfig)]
+        waiting += [part for info in config.model_fields.values() for part in configs_of(info.annotation)]
     return found

@@ -34,14 +34,14 @@ def source(recipe, imports="import json\nimport numpy\nimport torch\nimport sent
 
 def log_text(recipe, seed, code, bits, artifact_bytes=ARTIFACT_BYTES, artifact_sha256="ab" * 32, train_seconds=512.3):
     """The log of one seed in the agreed form."""
-    nats = bits * FACTOR
+    nats, steps = bits * FACTOR, recipe.train.budget.steps
     said = f"val_loss:{nats:.8f} val_bpb:{bits:.8f}"
     return "\n".join(
         [
             f"recipe sha256:{digest(recipe.canonical())} seed:{seed}",
             f"code form:readable bytes:{len(code)} sha256:{hashlib.sha256(code).hexdigest()}",
-            f"step:300/300 train_loss:2.1000 train_time:{1000 * train_seconds:.0f}ms step_avg:41.20ms",
-            f"train_seconds:{train_seconds:.3f} steps:300",
+            f"step:{steps}/{steps} train_loss:2.1000 train_time:{1000 * train_seconds:.0f}ms step_avg:41.20ms",
+            f"train_seconds:{train_seconds:.3f} steps:{steps}",
             f"artifact bytes:{artifact_bytes} sha256:{artifact_sha256}",
             f"Serialized model auto: {artifact_bytes} bytes",
             f"Code size: {len(code)} bytes",

@@ -67,6 +67,14 @@ def test_a_seed_that_ran_another_configuration_is_refused_and_the_store_says_wha
     assert "train.seq_len: 8 -> 4 (run toy-seed1-0)" in failing(verdicts(folder))["one configuration"]
 
 
+def test_a_seed_that_was_ended_early_is_refused(folder):
+    path = folder / "train_seed1.log"
+    path.write_text(path.read_text().replace("steps:12", "steps:11"))
+    found = failing(verdicts(folder))
+    assert list(found) == ["one configuration"]
+    assert "train_seed1.log (seed 1) ran 11 steps, and the recipe asks for 12" in found["one configuration"]
+
+
 def test_a_seed_that_ran_other_code_is_refused(folder):
     (folder / "train_seed1.log").write_text(log_text(toy_recipe(), 1, source(toy_recipe()) + b"\n", SCORES[1]))
     found = failing(verdicts(folder))

@@ -6,13 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import mulligan
 from mulligan.cli.main import make_app
 from mulligan.core.canonical import digest
 from mulligan.core.config import parse_config
 from mulligan.recipe import Recipe, load_recipe, to_toml
+from mulligan.submit.script import main as script_main
 from toy import recipe_data, write_corpus
 
 ALONE = """
@@ -28,6 +31,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 SWA = {"kind": "swa", "start": {"kind": "lr-scale-below", "value": 0.8}, "every_steps": 1}
 LATE_QAT = {"kind": "parameter-swap", "start": {"kind": "lr-scale-below", "value": 0.6}}
 GPTQ = {"kind": "gptq", "calibration": {"kind": "train-split", "num_sequences": 4, "seq_len": 8}}
+YARN = {"kind": "yarn", "from_len": 4, "to_len": 8}
 SGD = {"kind": "sgd", "chunk_tokens": 64, "lr": 0.1}
 
 
@@ -59,7 +63,16 @@ def script(path, folder, **variables):
     ("form", "changes"),
     [
         ("packed", {"average": SWA}),
-        ("readable", {"average": SWA, "quantize": GPTQ, "evaluate.adaptation": SGD, "train.fake_quantize": LATE_QAT}),
+        (
+            "readable",
+            {
+                "average": SWA,
+                "quantize": GPTQ,
+                "evaluate.adaptation": SGD,
+                "train.fake_quantize": LATE_QAT,
+                "evaluate.position_extension": YARN,
+            },
+        ),
     ],
     ids=["packed", "readable with levers"],
 )
@@ -132,3 +145,67 @@ def test_what_a_recipe_does_not_use_is_not_in_its_file(place, tmp_path, capsys):
     )
     assert [word for word in absent if word in code] == []
     assert re.search(r"^(from|import) mulligan", code, re.M) is None
+
+
+MAIN = """
+import json, sys
+from mulligan.core.config import parse_config
+from mulligan.recipe import Recipe
+from mulligan.submit.script import main
+main(parse_config(Recipe, json.loads(sys.argv[1]), ""), "readable")
+"""
+LONG = {"train": {**recipe_data()["train"], "budget": {"kind": "steps", "steps": 100_000}}, "average": {"kind": "last"}}
+
+
+def main_of(data, folder, *launcher, **variables):
+    """Run the main function of the one file with mulligan at hand; return its exit code, log and errors."""
+    (folder / "main.py").write_text(MAIN)
+    ours = str(Path(mulligan.__file__).parents[1])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ours, **variables}
+    command = [sys.executable, *launcher, str(folder / "main.py"), json.dumps(data)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_two_processes_end_together_where_the_clock_says(place, tmp_path):
+    """Ranks that asked their own clocks would wait for one another for ever."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    variables = {"DATA_PATH": str(place / "corpus"), "MAX_WALLCLOCK_SECONDS": "0.5"}
+    code, log, errors = main_of(recipe_data(**LONG), tmp_path, *launcher, **variables)
+    assert code == 0, errors
+    seconds, steps = re.search(r"^train_seconds:(\S+) steps:(\d+)$", log, re.M).groups()
+    assert float(seconds) >= 0.5
+    assert 0 < int(steps) < 100_000
+    assert len(re.findall("^final_exact", log, re.M)) == 1
+
+
+def run_here(data, folder, monkeypatch, capsys, **variables):
+    """Run the main function in this process; return its log."""
+    for name, value in {"OMP_NUM_THREADS": "1", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", [__file__])
+    monkeypatch.chdir(folder)
+    script_main(parse_config(Recipe, data, ""), "readable")
+    return capsys.readouterr().out
+
+
+def test_the_clock_of_the_environment(place, tmp_path, monkeypatch, capsys):
+    """0 is none; one that ends a budget in seconds earlier makes another recipe, a later one changes nothing."""
+
+    def digest_said(data, seconds):
+        log = run_here(data, tmp_path, monkeypatch, capsys, DATA_PATH=str(place / "corpus"), MAX_WALLCLOCK_SECONDS=seconds)
+        return re.search(r"^recipe sha256:(\w+)", log, re.M)[1], re.search(r"steps:(\d+)$", log, re.M)[1]
+
+    toy = recipe_data()
+    assert digest_said(toy, "0") == (digest(parse_config(Recipe, toy, "").canonical()), "12")
+    timed = {"budget": {"kind": "seconds", "seconds": 0.2}, "warmdown": {"kind": "seconds", "seconds": 0.1}}
+    recipes = {seconds: {**timed, "budget": {"kind": "seconds", "seconds": seconds}} for seconds in (0.2, 0.15)}
+    data = {s: recipe_data(train={**recipe_data()["train"], **given}, average={"kind": "last"}) for s, given in recipes.items()}
+    digests = {s: digest(parse_config(Recipe, given, "").canonical()) for s, given in data.items()}
+    assert digest_said(data[0.2], "600")[0] == digests[0.2]
+    assert digest_said(data[0.2], "0.15")[0] == digests[0.15]
+
+
+def test_what_is_wrong_with_the_data_is_said_in_a_line(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match=r"train_gpt.py: nowhere: no train shards there.*DATA_PATH=DIR"):
+        run_here(recipe_data(), tmp_path, monkeypatch, capsys, DATA_PATH="nowhere")

@@ -18,6 +18,13 @@ Tokens = np.ndarray[Any, np.dtype[Any]]
 
 def read_shard(path: Path, vocab_size: int) -> Tokens:
     """Return the tokens of a shard as a memory map; ValueError for a wrong magic, version, size, or token."""
+    tokens = open_shard(path)
+    check_tokens(path, tokens, vocab_size)
+    return tokens
+
+
+def open_shard(path: Path) -> Tokens:
+    """Return the tokens of a shard as a memory map; ValueError for a wrong magic, version or size."""
     header = np.fromfile(path, dtype="<i4", count=256)
     if len(header) < 256:
         raise ValueError(f"{path}: {path.stat().st_size} bytes; a shard begins with a header of {HEADER_BYTES} bytes.")
@@ -34,15 +41,18 @@ def read_shard(path: Path, vocab_size: int) -> Tokens:
         )
     if num_tokens == 0:
         raise ValueError(f"{path}: the shard holds no token.")
-    tokens = np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES)
-    for begin in range(0, num_tokens, CHUNK_TOKENS):
+    return np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES)
+
+
+def check_tokens(path: Path, tokens: Tokens, vocab_size: int) -> None:
+    """Raise ValueError for a token that a vocabulary of `vocab_size` does not have."""
+    for begin in range(0, len(tokens), CHUNK_TOKENS):
         greatest = int(tokens[begin : begin + CHUNK_TOKENS].max())
         if greatest >= vocab_size:
             raise ValueError(
                 f"{path}: token {greatest}, and the tokenizer has {vocab_size} pieces. Another tokenizer wrote this shard; "
                 "give the model that did."
             )
-    return tokens
 
 
 class ShardWriter:

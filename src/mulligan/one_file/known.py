@@ -92,6 +92,15 @@ class Reader(cst.CSTTransformer):
         self._functions.pop()
         return updated_node
 
+    def visit_Lambda(self, node: cst.Lambda) -> None:
+        """Nothing is known of what a lambda takes."""
+        self._functions.append(dict.fromkeys(one.name.value for one in _parameters(node.params)))
+
+    def leave_Lambda(self, original_node: cst.Lambda, updated_node: cst.Lambda) -> cst.Lambda:
+        """Forget the lambda's names."""
+        self._functions.pop()
+        return updated_node
+
     def leaves(self, module: Module, node: cst.BaseExpression) -> Iterator[Target | None]:
         """Yield the classes that a class expression names, past unions that have a name."""
         if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.BitOr):
@@ -130,20 +139,23 @@ def _names_in(function: cst.FunctionDef) -> dict[str, cst.CSTNode | None]:
     while waiting:
         node = waiting.pop()
         waiting += node.children
-        if isinstance(node, cst.Assign) and len(node.targets) == 1 and isinstance(node.targets[0].target, cst.Name):
-            word = node.targets[0].target.value
-            told[word] = None if word in told else node.value
-        elif isinstance(node, cst.AssignTarget | cst.AnnAssign | cst.AugAssign | cst.NamedExpr | cst.For | cst.CompFor):
-            alone = isinstance(node, cst.AssignTarget) and isinstance(node.target, cst.Name)
-            told |= (
-                {} if alone and told.get(cst.ensure_type(node.target, cst.Name).value) else dict.fromkeys(_words(node.target))
-            )
-        elif isinstance(node, cst.AsName):
+        if isinstance(node, cst.Assign):
+            alone = len(node.targets) == 1 and isinstance(node.targets[0].target, cst.Name)
+            words = [word for target in node.targets for word in _words(target.target)]
+            told |= {word: node.value if alone and word not in told else None for word in words}
+        elif isinstance(node, cst.AnnAssign | cst.AugAssign | cst.NamedExpr | cst.For | cst.CompFor):
+            told |= dict.fromkeys(_words(node.target))
+        elif isinstance(node, cst.AsName | cst.MatchAs | cst.MatchStar) and node.name is not None:
             told |= dict.fromkeys(_words(node.name))
-    params = function.params
-    for one in (*params.params, *params.kwonly_params, *params.posonly_params):
-        told[one.name.value] = None if one.name.value in told else one.annotation
+    for one in _parameters(function.params):
+        told[one.name.value] = one.annotation if one.star == "" and one.name.value not in told else None
     return told
+
+
+def _parameters(given: cst.Parameters) -> list[cst.Param]:
+    """Return all parameters of a function; those that take what is left over have stars."""
+    stars = [one for one in (given.star_arg, given.star_kwarg) if isinstance(one, cst.Param)]
+    return [*given.posonly_params, *given.params, *given.kwonly_params, *stars]
 
 
 def _words(node: cst.CSTNode) -> list[str]:

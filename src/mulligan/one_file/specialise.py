@@ -215,6 +215,14 @@ class Specialise(Reader):
 
     # Definitions
 
+    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
+        """Keep a generator one where none of its `yield` is left."""
+        written = super().leave_FunctionDef(original_node, updated_node)
+        if not yields(original_node) or yields(written):
+            return written
+        body = cst.IndentedBlock([*written.body.body, cst.parse_statement("yield from ()")])
+        return written.with_changes(body=body)
+
     def visit_Dict(self, node: cst.Dict) -> bool:
         """Visited by hand."""
         return False
@@ -227,7 +235,21 @@ class Specialise(Reader):
             for element in original_node.elements
             if wanted is None or not isinstance(element, cst.DictElement) or _text(element.key) in wanted
         ]
+        for element in kept:
+            if isinstance(element, cst.DictElement):
+                self._note_key(element.key)
         return original_node.with_changes(elements=[self.one(element) for element in kept])
+
+    def visit_Subscript(self, node: cst.Subscript) -> None:
+        """Note a key that may be set."""
+        for element in node.slice:
+            if isinstance(element.slice, cst.Index):
+                self._note_key(element.slice.value)
+
+    def _note_key(self, key: cst.BaseExpression) -> None:
+        """Of data under this key a config may be made, whose field then holds anything."""
+        if (word := _text(key)) is not None:
+            self.seen.replaced.setdefault(word, set()).add(...)
 
     def _wanted(self, table: cst.Dict) -> frozenset[str] | None:
         """Return the keys of a table that are ever asked for; None for any."""
@@ -274,6 +296,18 @@ def _tables_by_kind(module: Module) -> set[str]:
     text, names = module.tree.code, _tables(module).values()
     asked = {name: len(re.findall(rf"\b{name}\[[\w.]+\.kind\]", text)) for name in names}
     return {name for name, times in asked.items() if times and times + 1 == len(re.findall(rf"\b{name}\b", text))}
+
+
+@functools.cache
+def yields(function: cst.FunctionDef) -> bool:
+    """Say whether a function is a generator."""
+    waiting: list[cst.CSTNode] = [function.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, cst.Yield):
+            return True
+        waiting += () if isinstance(node, cst.FunctionDef | cst.ClassDef | cst.Lambda) else node.children
+    return False
 
 
 def methods_of(statement: cst.CSTNode) -> Iterator[cst.FunctionDef]:

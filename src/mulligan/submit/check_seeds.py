@@ -35,6 +35,8 @@ def configuration(folder: Submitted, differs: Differs) -> tuple[Finding, ...]:
     arms = {name: arm.recipe_sha256 for arm in (study.arms if study else ()) for name in arm.logs.values()}
     meant = folder.script.recipe if folder.script else None
     claimed = digest(meant) if meant is not None else told[0].recipe_sha256
+    budget = meant["train"].get("budget", {}) if meant else {}
+    steps = budget.get("steps") if budget.get("kind") == "steps" and not study else None
     wrong = [f"{log.path.name} names no recipe" for log in folder.logs if not log.recipe_sha256]
     if study and meant is not None and claimed != folder.claimed_logs[0].recipe_sha256:
         wrong.append(f"train_gpt.py holds the recipe {_short(claimed)}, not that of the claimed arm {study.claimed_arm}")
@@ -46,6 +48,8 @@ def configuration(folder: Submitted, differs: Differs) -> tuple[Finding, ...]:
         elif folder.script and not study and log.code_sha256 != folder.script.sha256:
             ours = f"{_short(folder.script.sha256)}, {folder.script.num_bytes:,} bytes"
             wrong.append(f"{_name(log)} ran other code ({_short(log.code_sha256)}, {log.code_bytes} bytes) than this ({ours})")
+        elif steps is not None and log.steps != steps:
+            wrong.append(f"{_name(log)} ran {log.steps} steps, and the recipe asks for {steps}: something ended it early")
     right = f"{len(told)} logs, " + ("each of its arm's recipe" if study else "one recipe, one code")
     return finding("one configuration", listed(wrong, 3) or None, right)
 

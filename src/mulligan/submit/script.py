@@ -1,7 +1,7 @@
 """The main function of the one file: trains, averages, quantizes, packs and scores as `mulligan run` does, without its store.
 
-Variables of the environment, by the challenge's names: DATA_PATH, TOKENIZER_PATH, SEED, MAX_WALLCLOCK_SECONDS,
-and OMP_NUM_THREADS.
+Variables of the environment, by the challenge's names: DATA_PATH, TOKENIZER_PATH, SEED, OMP_NUM_THREADS, and
+MAX_WALLCLOCK_SECONDS, at which training ends that has not ended (0: nowhere).
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from mulligan.average.config import Blend
 from mulligan.average.last import last
 from mulligan.average.stage import average, make_observer
 from mulligan.core.canonical import digest
+from mulligan.core.error import DivergedError, LostRankError
 from mulligan.core.execution import Execution, Ranks
 from mulligan.evaluate import stage as evaluate_stage
 from mulligan.evaluate.config import EvaluateConfig, FittedTemperature
@@ -45,18 +46,33 @@ Say = Callable[[str], None]
 
 def main(recipe: Recipe, form: str) -> None:
     """Carry out a recipe; the first rank prints the log. `form` of the code: readable, minified or packed."""
-    execution, seed = _execution(), int(os.environ.get("SEED", "0"))
+    try:
+        _run(recipe, form)
+    except (ValueError, OSError, DivergedError, LostRankError) as error:
+        sys.exit(f"train_gpt.py: {error}")  # without a traceback, which would print the whole of a packed file
+
+
+def _run(recipe: Recipe, form: str) -> None:
+    seed, cap = int(os.environ.get("SEED", "0")), float(os.environ.get("MAX_WALLCLOCK_SECONDS") or 0)
+    cap = cap if cap > 0 else float("inf")
+    if isinstance(recipe.train.budget, SecondsBudget) and cap < recipe.train.budget.seconds:
+        budget = recipe.train.budget.replace(seconds=cap)
+        recipe = recipe.replace(train=recipe.train.replace(budget=budget))  # another recipe, and the log says so
+    folder, tokenizer = Path(os.environ.get("DATA_PATH", "data")), os.environ.get("TOKENIZER_PATH")
+    corpus: Any = ShardFolder(folder, tokenizer, recipe.model.vocab_size, recipe.model.bos_id)
+    corpus.tokens("train")  # what is wrong with the data is said before the training
+    corpus.byte_table()
+    evaluate_stage.check_corpus(recipe.evaluate, recipe.data.validation_documents, corpus)
+    code = Path(sys.argv[0]).read_bytes()
+    execution = _execution()
 
     def say(line: str) -> None:
         if execution.ranks.rank == 0:
             print(line, flush=True)
 
-    folder, tokenizer = Path(os.environ.get("DATA_PATH", "data")), os.environ.get("TOKENIZER_PATH")
-    corpus: Any = ShardFolder(folder, tokenizer, recipe.model.vocab_size, recipe.model.bos_id)
-    code = Path(sys.argv[0]).read_bytes()
     say(f"recipe sha256:{digest(recipe.canonical())} seed:{seed}")
     say(f"code form:{form} bytes:{len(code)} sha256:{hashlib.sha256(code).hexdigest()}")
-    points = _train(recipe, seed, corpus, execution, say)
+    points = _train(recipe, seed, corpus, execution, cap, say)
     if execution.ranks.rank == 0:
         payload = _pack(recipe, list(points.values())[-1], corpus, seed, execution, say)
         ARTIFACT.write_bytes(payload)
@@ -69,6 +85,8 @@ def main(recipe: Recipe, form: str) -> None:
     packed = Artifact(ARTIFACT.read_bytes()).unpack()
     points["quantized"] = Weights(packed.dequantize(), packed.model, {"kind": "quantized"})
     _score(recipe, points, corpus, execution, say)
+    if execution.ranks.rank > 0:
+        execution.ranks.from_first("")  # that nothing is left to do
     execution.ranks.end()
 
 
@@ -81,28 +99,27 @@ def _execution() -> Execution:
     return Execution(device, compile=device == "cuda", ranks=ranks)
 
 
-def _train(recipe: Recipe, seed: int, corpus: Any, execution: Execution, say: Say) -> dict[str, Weights]:
-    """Train, and return the last weights and, where the recipe asks for one, their average."""
+def _train(recipe: Recipe, seed: int, corpus: Any, execution: Execution, cap: float, say: Say) -> dict[str, Weights]:
+    """Train for at most `cap` seconds; return the last weights and, where the recipe asks for one, their average."""
     check_shares(recipe.train, execution.ranks.world_size)
-    config, cap = recipe.train, float(os.environ.get("MAX_WALLCLOCK_SECONDS") or "inf")
-    if isinstance(config.budget, SecondsBudget) and cap < float("inf"):
-        config = config.replace(budget=config.budget.replace(seconds=cap))
     averaged = resolved_average(recipe)
     observed = observed_by(averaged)
     observers = [make_observer(one) for one in observed]
     riding = observers if execution.ranks.rank == 0 else []
-    trainer = Trainer(config, recipe.model, corpus.tokens("train"), seed, execution, riding, recipe.grid)
+    trainer = Trainer(recipe.train, recipe.model, corpus.tokens("train"), seed, execution, riding, recipe.grid)
     trainer.begin()
     if execution.compile:
         trainer.warm_up(WARM_UP_STEPS)  # compilation is not training time
-    while not trainer.finished and trainer.elapsed_seconds < cap:
-        trainer.advance(until_step=trainer.step + LOG_EVERY_STEPS, for_seconds=cap - trainer.elapsed_seconds)
-        milliseconds = 1000 * trainer.elapsed_seconds
+    seconds = 0.0
+    while not trainer.finished and seconds < cap:
+        began = time.monotonic()
+        trainer.advance(until_step=trainer.step + LOG_EVERY_STEPS, for_seconds=cap - seconds)
+        seconds = execution.ranks.largest(seconds + time.monotonic() - began)
         say(
             f"step:{trainer.step}/{trainer.schedule.num_steps or 0} train_loss:{trainer.last_loss:.4f} "
-            f"train_time:{milliseconds:.0f}ms step_avg:{milliseconds / trainer.step:.2f}ms"
+            f"train_time:{1000 * seconds:.0f}ms step_avg:{1000 * seconds / trainer.step:.2f}ms"
         )
-    say(f"train_seconds:{trainer.elapsed_seconds:.3f} steps:{trainer.step}")
+    say(f"train_seconds:{seconds:.3f} steps:{trainer.step}")
     raw = last(trainer.state())
     if not observed or execution.ranks.rank > 0:
         return {"raw": raw}

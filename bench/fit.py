@@ -23,7 +23,7 @@ from mulligan.model.gpt import parameter_shapes
 from mulligan.numerics.config import IntFormat
 from mulligan.numerics.grid import assign
 from mulligan.numerics.size_model import tensor_bytes
-from mulligan.pack.code_size import code_bytes
+from mulligan.one_file.size import code_bytes
 from mulligan.recipe import Recipe, load_recipe, shipped_recipes
 from mulligan.store.store import Store
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.fit", description=__doc__)
     parser.add_argument("--store", type=Path, default=Path(".mulligan"))
     store = Store(parser.parse_args().store)
-    rng, reserve, missed = np.random.default_rng(0), code_bytes(), 0
+    rng, missed = np.random.default_rng(0), 0
     print(f"{'recipe':<16} {'seed':>4} {'cap':>11} {'unused':>7} {'share':>8} {'packs':>5} {'k':>8} {'seconds':>8}")
     for name, seed in CASES:
         recipe, path = with_deviations(load_recipe(name))
@@ -46,6 +46,7 @@ def main() -> None:
         artifact = plain.points["quantized"]
         assert isinstance(artifact, Job)
         payload = store.open(artifact.call).summary()["payload_bytes"]
+        reserve = code_bytes(recipe)
         cap = int(rng.uniform(*SHARE) * payload) + reserve
         knob = {"kind": "number", "path": path, "low": 2.5, "high": 60.0}
         fit = {"budget_bytes": cap, "code_reserve_bytes": reserve, "train_documents": 4, "knob": knob}

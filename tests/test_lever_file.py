@@ -160,6 +160,7 @@ def test_a_sound_lever_keeps_every_contract(tmp_path, text, contracts):
             "is seeded",
             "",
         ),
+        (GEGLU, '    example: ClassVar = {"mult": 2}\n', "", "can be written in a recipe", "`example`, and GeGlu has none"),
         (WINDOWS, "first + 1)", "first + 2)", "covers", "exactly once and in order"),
     ],
 )

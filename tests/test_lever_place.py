@@ -105,6 +105,11 @@ def test_a_card_that_names_what_no_recipe_has_is_refused(wrong):
         find_places(Card("x", "model", "", {"Recipe": wrong}))
 
 
+def test_a_card_with_a_path_misspelt_is_told_the_path_that_was_meant():
+    with pytest.raises(ValueError, match=r"evaluate\.mixtur, which no recipe has. Did you mean evaluate\.mixture\?"):
+        find_places(Card("x", "evaluate", "", {"Recipe": "evaluate.mixtur=ngram"}))
+
+
 def test_a_required_number_without_an_example_is_left_out():
     class Bare(FrozenConfig):
         size: int

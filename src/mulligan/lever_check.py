@@ -127,6 +127,8 @@ def check_lever_file(path: Path, folder: Path) -> list[Finding]:
                 findings.append(Finding(kind, contract, holds=True))
             except Exception as error:  # whatever a lever does wrong is a finding
                 why = f"{type(error).__name__}: {error}".split("\n\n")[0]  # after it torch explains itself
+                if not lever.example and str(error).startswith(lever.path):
+                    why += f" The contracts try a lever with its `example`, and {lever.__name__} has none."
                 findings.append(Finding(kind, contract, holds=False, why=why, where=raised_at(error, path)))
     return findings
 

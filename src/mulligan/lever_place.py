@@ -3,6 +3,7 @@
 A card's heading `Recipe` names its places, as `path` or `path=kind`; without one they are those called as its file is.
 """
 
+import difflib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,12 +72,15 @@ def find_places(card: Card) -> list[Place]:
     named = _given(given) if given else _called(card.name.replace("-", "_"), fields)
     words: dict[str, list[str]] = {}
     for path, kind in named:
-        there = _words(fields[path]) if path in fields else []
+        if path not in fields:
+            near = difflib.get_close_matches(path, fields, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{card.stage}/{card.name}: {RECIPE} names {path}, which no recipe has.{meant}")
+        there = _words(fields[path])
         if kind is not None and kind not in there:
-            raise ValueError(f"{card.stage}/{card.name}: {RECIPE} names {path}={kind}; a recipe may have there: {there}.")
+            may = ", ".join(there)
+            raise ValueError(f"{card.stage}/{card.name}: {RECIPE} names {path}={kind}; a recipe may have there: {may}.")
         words.setdefault(path, []).extend([kind] if kind else there)
-    if not all(words.values()):
-        raise ValueError(f"{card.stage}/{card.name}: {RECIPE} names {given!r}, of which no recipe has {list(words)}.")
     return [_place(path, fields[path], tuple(there)) for path, there in words.items()]
 
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mulligan.core.difference import flatten
 from mulligan.core.error import OverBudgetError
 from mulligan.core.units import format_bytes
 from mulligan.engine.inline import Done
 from mulligan.engine.job import Job
 from mulligan.flow import Road
-from mulligan.lever_file import digest_of, loaded_files
-from mulligan.pack.budget import fits, over_budget_text
-from mulligan.pack.code_size import code_bytes
+from mulligan.one_file.size import code_bytes
+from mulligan.pack.budget import BUDGET_BYTES, fits, over_budget_text
+from mulligan.recipe import Recipe
 from mulligan.store.store import Store
 
 READING = (
@@ -54,13 +53,6 @@ def windows_text(reading: Mapping[str, Any]) -> str:
 def _extension_text(extension: Mapping[str, Any]) -> str:
     lengths = [f" {word} {extension[name]}" for name, word in (("from_len", "from"), ("to_len", "to")) if name in extension]
     return ("as at first" if extension["kind"] == "off" else extension["kind"]) + "".join(lengths)
-
-
-def _lever_files(road: Road) -> tuple[Path, ...]:
-    """Return the files of the user's own levers without which the artifact could not be made again."""
-    stages = road.recipe.model_dump(mode="json", exclude={"evaluate"})
-    used = {value for path, value in flatten(stages).items() if path.endswith(".source")}
-    return tuple(file for file in loaded_files() if digest_of(file) in used)
 
 
 def read_road(road: Road, done: Sequence[Done], store: Store, recipe_name: str) -> dict[str, Any]:
@@ -112,7 +104,7 @@ def check_budget(artifact: Mapping[str, Any], code_reserve_bytes: int | None = N
     """
     if code_reserve_bytes is not None and artifact["code_bytes"] > code_reserve_bytes:
         raise OverBudgetError(
-            f"The code takes {format_bytes(artifact['code_bytes'])} (estimate), more than fit.code_reserve_bytes = "
+            f"The code takes {format_bytes(artifact['code_bytes'])} as train_gpt.py, more than fit.code_reserve_bytes = "
             f"{code_reserve_bytes:,}. Give --set fit.code_reserve_bytes={artifact['code_bytes']} or more: the knob is then "
             "turned again, nothing is trained."
         )
@@ -126,23 +118,27 @@ def check_budget(artifact: Mapping[str, Any], code_reserve_bytes: int | None = N
 def _artifact(road: Road, store: Store) -> dict[str, Any]:
     job = road.points["quantized"]
     assert isinstance(job, Job)
-    return artifact_bytes(store.open(job.call).folder / "artifact.bin", road.recipe.budget_bytes, _lever_files(road))
+    return artifact_bytes(store.open(job.call).folder / "artifact.bin", road.recipe)
 
 
-def artifact_bytes(path: Path, budget_bytes: int, lever_files: tuple[Path, ...] | None = None) -> dict[str, Any]:
-    """Return what an artifact counts: payload and code against the budget, in decimal bytes.
+def artifact_bytes(path: Path, recipe: Recipe | None, budget_bytes: int = BUDGET_BYTES) -> dict[str, Any]:
+    """Return what an artifact counts: payload and the code of its recipe against the recipe's budget, in decimal bytes.
 
-    `lever_files`: the user's own that it needs (None: all that are loaded).
+    Without a recipe the payload is judged alone, against `budget_bytes`.
     """
-    payload, code = path.stat().st_size, code_bytes(loaded_files() if lever_files is None else lever_files)
+    payload, code = path.stat().st_size, code_bytes(recipe) if recipe else None
+    kind = (
+        f"train_gpt.py, {recipe.code_form}, as `mulligan submit build` writes it" if recipe else "not known without the recipe"
+    )
+    budget = recipe.budget_bytes if recipe else budget_bytes
     return {
         "path": str(path.resolve()),
         "payload_bytes": payload,
         "code_bytes": code,
-        "code_bytes_kind": "estimate: minified, compressed source of every module that the road imports",
-        "total_bytes": payload + code,
-        "budget_bytes": budget_bytes,
-        "fits": fits(payload, code, budget_bytes),
+        "code_bytes_kind": kind,
+        "total_bytes": payload + (code or 0),
+        "budget_bytes": budget,
+        "fits": fits(payload, code or 0, budget),
     }
 
 

@@ -9,10 +9,10 @@ import difflib
 import functools
 import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,7 +33,7 @@ from mulligan.train.config import TrainConfig
 
 
 class Recipe(FrozenConfig):
-    """What every stage does. `budget_bytes` (decimal) judges the artifact and enters no key; nor does `fit` itself."""
+    """What every stage does. No key knows `budget_bytes` (decimal), which judges artifact and code, `code_form` and `fit`."""
 
     data: DataConfig
     model: ModelConfig
@@ -44,6 +44,7 @@ class Recipe(FrozenConfig):
     pack: PackConfig
     evaluate: EvaluateConfig
     budget_bytes: int = Field(default=16_000_000, ge=1)
+    code_form: Literal["packed", "minified", "readable"] = lever_field("packed", off="packed")
     fit: FitConfig | None = lever_field(None, off=None)
 
     @model_validator(mode="after")
@@ -140,6 +141,15 @@ class Recipe(FrozenConfig):
             for value in values:
                 self.turned({path: value})
         return self
+
+    def parts(self) -> Iterator[FrozenConfig]:
+        """Yield every config in the recipe, itself first."""
+        waiting: list[object] = [self]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, FrozenConfig):
+                yield part
+            waiting += vars(part).values() if isinstance(part, FrozenConfig) else part if isinstance(part, tuple) else ()
 
     def turned(self, values: Mapping[str, int | float | str]) -> "Recipe":
         """Return the recipe without `fit`, judged by the budget of its fit, with these values at these dotted paths."""

@@ -6,6 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from mulligan.core.config import FrozenConfig, lever_field, parse_config
+from mulligan.recipe import load_recipe
 
 
 class Plain(FrozenConfig):
@@ -74,3 +75,30 @@ def test_an_error_says_what_was_given_and_what_is_allowed(data, words):
 def test_a_number_is_given_as_a_number(given):
     with pytest.raises(ValueError, match=r"num_layers = .* integer"):
         parse({"choice": {"kind": "plain"}, "num_layers": given})
+
+
+def test_an_item_that_is_refused_does_not_make_its_list_too_short_as_well():
+    class Listed(FrozenConfig):
+        many: tuple[Annotated[Plain | Fancy, Field(discriminator="kind")], ...] = Field(min_length=1)
+
+    with pytest.raises(ValueError, match="unknown kind 'plan'") as caught:
+        parse_config(Listed, {"many": [{"kind": "plan"}]}, "")
+    assert "at least 1" not in str(caught.value)
+    with pytest.raises(ValueError, match="at least 1"):
+        parse_config(Listed, {"many": []}, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_open"),
+    [
+        ('model.feed_forward={kind = "mine", mult = 2}', True),
+        ('evaluate.windows.0={kind = "mine", context_len = 8}', True),
+        ('average={kind = "mine"}', True),
+        ('evaluate.mixture={kind = "mine"}', False),
+        ('grid.families.1.format={kind = "mine"}', False),
+    ],
+)
+def test_a_lever_of_ones_own_is_spoken_of_only_where_one_may_join(change, is_open):
+    with pytest.raises(ValueError, match="unknown kind 'mine'") as caught:
+        load_recipe("tiny", [change])
+    assert ("--lever FILE.py" in str(caught.value)) == is_open

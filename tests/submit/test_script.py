@@ -93,6 +93,7 @@ def test_the_one_file_gives_what_run_gave(place, tmp_path, capsys, form, changes
     )
     path = tmp_path / "out" / "train_gpt.py"
     assert built["bytes"][form] == path.stat().st_size
+    assert built["bytes"]["packed"] == ran["artifact"]["code_bytes"]
     assert built["bytes"]["packed"] < built["bytes"]["minified"] < built["bytes"]["readable"]
     log = script(path, tmp_path, DATA_PATH=str(place / "corpus"), SEED="3")
     found = dict(re.findall(r"^(\w+)_exact (val_loss:\S+ val_bpb:\S+)", log, re.M))

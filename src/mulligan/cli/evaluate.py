@@ -49,7 +49,6 @@ def evaluate(
     from mulligan.cli.setting import make_execution
     from mulligan.cli.terminal import show_progress
     from mulligan.engine.job import weights_at
-    from mulligan.pack.budget import BUDGET_BYTES
     from mulligan.reading import artifact_bytes, check_budget
     from mulligan.recipe import load_recipe
     from mulligan.store.stage_call import OutsideInput
@@ -65,13 +64,12 @@ def evaluate(
         fitted = _fit(config, given, weights, corpus, inputs, execution)
         grid = given.grid if given else None
         readings, stages = _score(config, grid, validation_documents, weights, corpus, inputs, execution, scores, fitted)
-    budget_bytes = given.budget_bytes if given else BUDGET_BYTES
     result: dict[str, Any] = {
         "recipe": recipe,
         "seed": None,
         "readings": readings,
         "average": weights.record,
-        "artifact": artifact_bytes(artifact_or_weights, budget_bytes) if weights.record["kind"] == "quantized" else None,
+        "artifact": artifact_bytes(artifact_or_weights, given) if weights.record["kind"] == "quantized" else None,
         "stages": stages,
     }
     _print(result, f"{artifact_or_weights} on {corpus.folder}", as_json=json)

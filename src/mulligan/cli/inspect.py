@@ -12,7 +12,7 @@ def inspect(
     artifact: Path,
     /,
     *,
-    budget_bytes: Annotated[int, Parameter(help="Judge the sum with code against this many decimal bytes.")] = 16_000_000,
+    budget_bytes: Annotated[int, Parameter(help="Judge the payload against this many decimal bytes.")] = 16_000_000,
     json: AsJson = False,
 ) -> int:
     """Show every tensor of a packed artifact with its bits, shape and share of the bytes, largest first.
@@ -26,7 +26,7 @@ def inspect(
     if not artifact.is_file():
         raise ValueError(f"{artifact}: no such file. `mulligan run` prints where its artifact lies.")
     summary: dict[str, Any] = Artifact.from_file(artifact).summary()
-    result = {**summary, **artifact_bytes(artifact, budget_bytes)}
+    result = {**summary, **artifact_bytes(artifact, None, budget_bytes)}
     if json:
         print_json(result)
         check_budget(result)
@@ -40,9 +40,8 @@ def inspect(
     print_table("codes by group", ["group", "codec", "layout", "bytes"], groups, right=(3,))
     out.print(f"bytes per tensor: {summary['attribution']}")
     verdict = "fits" if result["fits"] else "DOES NOT FIT"
-    out.print(
-        f"payload {result['payload_bytes']:,} + code {result['code_bytes']:,} (estimate) = "
-        f"{result['total_bytes']:,} of {budget_bytes:,}: {verdict}"
-    )
+    rest = budget_bytes - result["payload_bytes"]
+    left = f"; {rest:,} are left for the code, which the recipe decides (`mulligan run` counts it)" if result["fits"] else ""
+    out.print(f"payload {result['payload_bytes']:,} of {budget_bytes:,}: {verdict}{left}")
     check_budget(result)
     return 0

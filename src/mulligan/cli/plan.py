@@ -82,11 +82,11 @@ def _leads_on(job: "Job") -> bool:
 def _plan_bytes(recipe: "Recipe", name: str, store: "Store", outside: dict[str, "Outside | None"], as_json: bool) -> int:
     from mulligan.cli.terminal import out, print_json, print_table
     from mulligan.fit.prediction import measured_payloads, predict_bytes
-    from mulligan.pack.code_size import code_bytes
+    from mulligan.one_file.size import code_bytes
 
     predicted = predict_bytes(recipe)
     measured = measured_payloads(recipe, store, outside)
-    code = code_bytes()
+    code = code_bytes(recipe)
     if as_json:
         print_json({"recipe": name, **predicted, "measured_payload_bytes": measured, "code_bytes": code})
         return 0
@@ -97,7 +97,7 @@ def _plan_bytes(recipe: "Recipe", name: str, store: "Store", outside: dict[str, 
     print_table(f"{name}: predicted bytes", ["tensors", "number", "format", "elements", "bytes", ""], rows, right=(1, 3, 4))
     total = predicted["payload_bytes"]
     budget = recipe.fit.budget_bytes if recipe.fit else recipe.budget_bytes
-    out.print(f"payload    about {total:,.0f} + code {code:,} (estimate) = {total + code:,.0f} of {budget:,}")
+    out.print(f"payload    about {total:,.0f} + code {code:,} = {total + code:,.0f} of {budget:,}")
     for step in predicted["uncounted"]:
         out.print(f"not in it  quantize.{step}, whose bytes are not predicted")
     if recipe.fit:

@@ -155,7 +155,7 @@ def _print(result: dict[str, Any]) -> None:
     artifact = result["artifact"]
     verdict = "fits" if artifact["fits"] else "DOES NOT FIT"
     out.print(
-        f"bytes      payload {artifact['payload_bytes']:,} + code {artifact['code_bytes']:,} (estimate) = "
+        f"bytes      payload {artifact['payload_bytes']:,} + code {artifact['code_bytes']:,} = "
         f"{artifact['total_bytes']:,} of {artifact['budget_bytes']:,}: {verdict}"
     )
     out.print("seconds    " + ", ".join(f"{s['name']} {s['seconds']:.1f} ({s['status']})" for s in result["stages"]))

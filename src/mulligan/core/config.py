@@ -5,6 +5,7 @@ fields that stand at their `off` value, so that a new lever moves no old key; ev
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
@@ -64,7 +65,13 @@ def parse_config(kind: type[ConfigT], data: object, where: str) -> ConfigT:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise ValueError("\n".join(_explain(item, kind, where) for item in error.errors())) from None
+        told = [item for item in error.errors() if not _only_lacks_refused_items(item)]
+        raise ValueError("\n".join(_explain(item, kind, where) for item in told)) from None
+
+
+def _only_lacks_refused_items(item: Any) -> bool:
+    """Whether a list is too short only without the items of it that were refused, each of which has an error of its own."""
+    return bool(item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"])
 
 
 def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
@@ -79,7 +86,8 @@ def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
     if item["type"] == "union_tag_invalid":
         near = difflib.get_close_matches(str(item["ctx"]["tag"]), _kinds(item), n=1, cutoff=0.5)
         meant = f" Did you mean {near[0]!r}?" if near else ""
-        own = " A lever of your own is known once its file is given: --lever FILE.py."
+        is_open = _admits_user_levers(path, ".".join(written))
+        own = " A lever of your own is known once its file is given: --lever FILE.py." if is_open else ""
         return f"{path}: unknown kind {item['ctx']['tag']!r}. Allowed: {', '.join(_kinds(item))}.{meant}{own}"
     said = {"missing": "required, and not given", "union_tag_not_found": "no kind given"}.get(item["type"])
     if said is not None:
@@ -90,6 +98,14 @@ def _explain(item: Any, kind: type[FrozenConfig], where: str) -> str:
         return f"{path} = {item['input']!r}: {needed} is needed there{suchlike}."
     given = "" if isinstance(item["input"], Mapping) else f" = {item['input']!r}"  # of a whole table its path says enough
     return f"{path}{given}: ".removeprefix(": ") + f"{item['msg'].removeprefix('Value error, ')}."
+
+
+def _admits_user_levers(*paths: str) -> bool:
+    """Whether a path of a recipe, places in a list left out, is one that levers of the user's own may join."""
+    from mulligan.core.user_lever import UserLever
+
+    joined = {base.path for base in UserLever.__subclasses__()}
+    return any(re.sub(r"\.\d+", "", path) in joined for path in paths)
 
 
 def _such_as(path: str, configs: list[type[FrozenConfig]], given: Any, *, is_list: bool = False) -> str:

@@ -3,6 +3,8 @@
 The digest is a field, so that it is in every key and in every artifact: an edited lever is another lever.
 """
 
+import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import model_validator
@@ -34,3 +36,9 @@ class UserLever(FrozenConfig):
                 "load that version, or make it again"
             )
         return {**data, "source": cls.file_digest} if isinstance(data, dict) else data
+
+
+def lever_file_of(config: type[FrozenConfig]) -> Path | None:
+    """Return the file of the user's own that a class of configs comes from; None for ours."""
+    file = getattr(sys.modules.get(config.__module__), "__file__", None)
+    return Path(file) if issubclass(config, UserLever) and file and config.__module__.split(".")[0] != "mulligan" else None

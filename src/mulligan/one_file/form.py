@@ -3,16 +3,16 @@
 import ast
 import base64
 import lzma
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, Literal
 
 from mulligan.core.canonical import canonical_json
-from mulligan.core.config import FrozenConfig
-from mulligan.core.user_lever import UserLever
+from mulligan.core.config import FrozenConfig, configs_of
+from mulligan.core.user_lever import lever_file_of
 from mulligan.one_file.collect import reach, write
 from mulligan.one_file.facts import Facts
-from mulligan.one_file.source import PACKAGE, ROOT, Symbol
+from mulligan.one_file.source import PACKAGE, ROOT, Symbol, add_lever_file
 from mulligan.pack.config import Auto, PackConfig
 from mulligan.recipe import Recipe
 
@@ -64,12 +64,9 @@ def build(recipe: Recipe) -> dict[Form, bytes]:
 
 
 def _check(recipe: Recipe) -> None:
-    """Raise ValueError for what a folder of shards cannot give, or what stands outside this package."""
+    """Raise ValueError for what a folder of shards cannot give."""
     if recipe.evaluate.bytes == "raw":
         raise ValueError('evaluate.bytes = "raw": shards do not hold the raw text. Give evaluate.bytes = "piece".')
-    outside = [type(part).__name__ for part in _configs_in(recipe) if isinstance(part, UserLever)]
-    if outside:
-        raise ValueError(f"The recipe uses a lever of your own ({outside[0]}), whose file the one file cannot take in.")
 
 
 def minified(code: str) -> str:
@@ -94,7 +91,7 @@ def packed(code: bytes, codec: str) -> bytes:
 
 def facts_of(recipe: Recipe) -> Facts:
     """Return what is known of a recipe's configs."""
-    parts = list(_configs_in(recipe))
+    parts = list(recipe.parts())
     kinds = frozenset(kind for part in parts if isinstance(kind := getattr(part, "kind", None), str))
     return Facts(_all_configs(), frozenset(type(part) for part in parts), kinds, _fields_of(parts), *_of_codec(recipe.pack))
 
@@ -139,22 +136,19 @@ def attributes_elsewhere() -> frozenset[str]:
     return frozenset(names)
 
 
-def _configs_in(value: object) -> Iterator[FrozenConfig]:
-    if isinstance(value, FrozenConfig):
-        yield value
-        for part in vars(value).values():
-            yield from _configs_in(part)
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _configs_in(part)
-
-
-@cache
 def _all_configs() -> Mapping[Symbol, type[FrozenConfig]]:
-    found, waiting = {}, [FrozenConfig]
+    """Return every class of configs that a recipe can hold, and what it extends: the same, whatever else is imported."""
+    found: dict[Symbol, type[FrozenConfig]] = {}
+    waiting: list[type[FrozenConfig]] = [Recipe]
     while waiting:
         config = waiting.pop()
-        waiting += config.__subclasses__()
-        if config is not FrozenConfig and config.__module__.split(".")[0] == ROOT:
-            found[Symbol(config.__module__, config.__qualname__)] = config
+        symbol = Symbol(config.__module__, config.__qualname__)
+        if symbol in found or config is FrozenConfig:
+            continue
+        file = lever_file_of(config)
+        if file is not None:
+            add_lever_file(config.__module__, file)
+        found[symbol] = config
+        waiting += [base for base in config.__mro__ if issubclass(base, FrozenConfig)]
+        waiting += [part for info in config.model_fields.values() for part in configs_of(info.annotation)]
     return found

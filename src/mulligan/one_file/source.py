@@ -100,13 +100,23 @@ class Module:
         return dict(_imported(parts))
 
 
+_lever_files: dict[str, Path] = {}
+
+
+def add_lever_file(name: str, path: Path) -> None:
+    """Count the file of a lever of the user's own, loaded as the module `name`, among our modules."""
+    _lever_files[name] = path
+
+
 def is_ours(name: str) -> bool:
-    """Say whether a dotted name lies in this package."""
-    return name.split(".")[0] == ROOT
+    """Say whether a dotted name lies in this package, or is the file of a lever."""
+    return name.split(".")[0] == ROOT or name in _lever_files
 
 
 def path_of(name: str) -> Path | None:
     """Return the file of one of our modules; None for what is none."""
+    if name in _lever_files:
+        return _lever_files[name]
     path = PACKAGE.joinpath(*name.split(".")[1:])
     candidates = [path.with_name(f"{path.name}.py"), path / "__init__.py"]
     return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -17,12 +17,13 @@ def fits(payload_bytes: int, code_bytes: int, budget_bytes: int = BUDGET_BYTES) 
     return payload_bytes + code_bytes <= budget_bytes
 
 
-def over_budget_text(summary: Mapping[str, Any], code_bytes: int, budget_bytes: int = BUDGET_BYTES) -> str:
+def over_budget_text(summary: Mapping[str, Any], code_bytes: int | None, budget_bytes: int = BUDGET_BYTES) -> str:
     """Return what to tell over budget: the sum, then bytes per tensor, largest first. `summary` is an Artifact's."""
-    total_bytes = summary["payload_bytes"] + code_bytes
+    total_bytes = summary["payload_bytes"] + (code_bytes or 0)
+    code = "" if code_bytes is None else f" + code {format_bytes(code_bytes)} = {format_bytes(total_bytes)}"
     lines = [
-        f"payload {format_bytes(summary['payload_bytes'])} + code {format_bytes(code_bytes)} (estimate) = "
-        f"{format_bytes(total_bytes)}, which is {format_bytes(total_bytes - budget_bytes)} over the budget of "
+        f"payload {format_bytes(summary['payload_bytes'])}{code}, "
+        f"which is {format_bytes(total_bytes - budget_bytes)} over the budget of "
         f"{format_bytes(budget_bytes)}. Use fewer bits or a smaller model. Bytes per tensor, largest first:"
     ]
     costs = {name: tensor["bytes"] for name, tensor in summary["tensors"].items()}

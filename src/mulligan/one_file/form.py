@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from mulligan.core.canonical import canonical_json
 from mulligan.core.config import FrozenConfig, configs_of
-from mulligan.core.user_lever import lever_file_of
+from mulligan.core.user_lever import UserLever, lever_file_of
 from mulligan.one_file.collect import reach, write
 from mulligan.one_file.facts import Facts
-from mulligan.one_file.source import PACKAGE, ROOT, Symbol, add_lever_file
+from mulligan.one_file.source import PACKAGE, ROOT, Symbol, add_lever_file, is_ours
 from mulligan.pack.config import Auto, PackConfig
 from mulligan.recipe import Recipe
 
@@ -139,7 +139,8 @@ def attributes_elsewhere() -> frozenset[str]:
 def _all_configs() -> Mapping[Symbol, type[FrozenConfig]]:
     """Return every class of configs that a recipe can hold, and what it extends: the same, whatever else is imported."""
     found: dict[Symbol, type[FrozenConfig]] = {}
-    waiting: list[type[FrozenConfig]] = [Recipe]
+    ours = [base for base in UserLever.__subclasses__() if is_ours(base.__module__)]  # what a lever of one's own extends
+    waiting: list[type[FrozenConfig]] = [Recipe, *ours]
     while waiting:
         config = waiting.pop()
         symbol = Symbol(config.__module__, config.__qualname__)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from mulligan import lever_file
 from mulligan.core.config import parse_config
 from mulligan.lever_file import load_lever_file
 from mulligan.one_file import size
@@ -91,9 +92,10 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(recipe, made, tmp_path
     assert len(made) == 1
 
 
-def test_a_lever_of_the_users_own_is_in_the_code(recipe, tmp_path):
+def test_a_lever_of_the_users_own_is_in_the_code(recipe, tmp_path, monkeypatch):
     file = tmp_path / "gelu.py"
     file.write_text(LEVER.replace("import torch\n", "from typing import Literal\n\nimport torch\n", 1))
+    monkeypatch.setattr(lever_file, "_loaded", {})  # later tests know nothing of it
     load_lever_file(file)
     data = recipe_data()
     data["model"]["feed_forward"] = {"kind": "gelu-squared-of-a-test", "mult": 2}

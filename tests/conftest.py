@@ -3,17 +3,26 @@
 import pytest
 import torch
 
+from mulligan.one_file import size
+
+SIZES = size.sizes
+
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def _code_sizes(request, monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def _code_sizes():
     """Let code have a size at once: making it takes seconds, and tests/one_file and tests/submit do it."""
-    import mulligan.one_file.size
+    sizes = {"packed": 40_000, "minified": 110_000, "readable": 200_000}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(size, "sizes", lambda recipe: sizes)
+        yield
 
-    if request.path.parent.name not in ("one_file", "submit"):
-        sizes = {"packed": 40_000, "minified": 110_000, "readable": 200_000}
-        monkeypatch.setattr(mulligan.one_file.size, "sizes", lambda recipe: sizes)
+
+@pytest.fixture(autouse=True)
+def _real_code_sizes(request, monkeypatch):
+    if request.path.parent.name in ("one_file", "submit"):
+        monkeypatch.setattr(size, "sizes", SIZES)
 
 
 @pytest.fixture(autouse=True)

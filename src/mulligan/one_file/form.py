@@ -20,7 +20,6 @@ ENTRY = Symbol("mulligan.submit.script", "main")
 RECIPE = Symbol("mulligan.recipe", "Recipe")
 RANGE_CODER, CODECS = Symbol("mulligan.values.tensor_table", "RANGE_CODER"), Symbol("mulligan.values.codec", "CODECS")
 Form = Literal["readable", "minified", "packed"]
-FORMS: tuple[Form, ...] = ("readable", "minified", "packed")
 PLACE = "FORM_OF_THE_CODE"
 """Where a file says which form of the code it is."""
 
@@ -38,14 +37,6 @@ EXTRACTORS = {
     "brotli": 'import base64,brotli\nexec(brotli.decompress(base64.b85decode("%s")))',
 }
 """What a packed file says around its text; LZMA without a header, which must be told its settings again."""
-
-
-def form_of(word: str) -> Form:
-    """Return the form that a word names; ValueError for any other."""
-    for form in FORMS:
-        if form == word:
-            return form
-    raise ValueError(f"A form of the code called {word!r} is unknown. Allowed: {', '.join(FORMS)}.")
 
 
 @lru_cache(maxsize=8)

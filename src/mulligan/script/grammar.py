@@ -7,7 +7,6 @@ import tokenize
 import warnings
 
 from mulligan.script.newer_grammar import older
-from mulligan.script.scan import tokens
 from mulligan.script.source import UnreadError
 
 _ENCODINGS = re.compile(r"(utf-8|utf-8-sig|ascii|us-ascii|iso-8859-\d+|iso8859-\d+|latin-1|cp\d+|windows-\d+)")
@@ -31,8 +30,7 @@ def decoded(data: bytes) -> str:
 
 
 def parsed(text: str) -> ast.Module:
-    """Return the tree of a text, line for line; UnreadError where no grammar up to Python 3.14 has it, or it is too much."""
-    tokens(text)
+    """Return the tree of a text that `scan.tokens` let pass, line for line; UnreadError where no Python up to 3.14 has one."""
     try:
         return _tree(text)
     except SyntaxError as error:

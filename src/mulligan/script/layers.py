@@ -70,10 +70,10 @@ def _read(file: str, number: int, text: str, budget: Budget) -> Layer:
 def _inner(layer: Layer, budget: Budget, problems: list[Problem], where: str) -> Iterator[tuple[int, str]]:
     """Yield line and text of what is packed in a layer."""
     source, anatomy = layer.source, layer.anatomy
-    folder = Folder(anatomy)
-    filters = folder.filters()
-    literals = list(anatomy.literals)
+    literals, filters = list(anatomy.literals), []
     if _UNPACKS.search(source.text):
+        folder = Folder(anatomy)
+        filters = folder.filters()
         literals += [Literal(line, value, False) for line, value in folder.texts()]
     opened, opaque = 0, 0
     for line, value, stated in literals:
@@ -81,7 +81,9 @@ def _inner(layer: Layer, budget: Budget, problems: list[Problem], where: str) ->
             continue
         data = value.encode("utf-8", "replace") if isinstance(value, str) else value
         try:
-            text = value if isinstance(value, str) and not stated and _is_code(value) else unpacked(data, budget, filters)
+            text = (
+                value if isinstance(value, str) and not stated and _is_code(value, budget) else unpacked(data, budget, filters)
+            )
         except UnreadError as error:
             problems.append(Problem(source.file, line, f"{error}{where}"))
             continue
@@ -96,11 +98,12 @@ def _inner(layer: Layer, budget: Budget, problems: list[Problem], where: str) ->
         problems.append(Problem(source.file, opaque, message))
 
 
-def _is_code(text: str) -> bool:
+def _is_code(text: str, budget: Budget) -> bool:
     """Say whether a literal is Python that stands there unpacked."""
     if "\n" not in text or not says_python(text):
         return False
     try:
+        budget.pay("tokens", tokens(text))
         return bool(parsed(text).body)
     except UnreadError:
         return False

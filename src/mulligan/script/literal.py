@@ -5,13 +5,15 @@ import lzma
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mulligan.script.anatomy import Anatomy
+from mulligan.script.anatomy import MOST_DEPTH, Anatomy
 from mulligan.script.codec import Filters
 from mulligan.script.scan import MOST_TEXT
 
 Value = str | bytes | int
-MOST_STEPS = 30
+MOST_STEPS = MOST_DEPTH
 """Operations one within the other."""
+MOST_FOLDED = 32_000_000
+"""Characters of all that is put together, in-between results too."""
 _WORDS = {name: value for name, value in vars(lzma).items() if name.startswith(("FILTER_", "PRESET_", "MODE_", "MF_"))}
 
 
@@ -22,6 +24,7 @@ class Folder:
         self.anatomy = anatomy
         self.named: dict[str, list[tuple[bool, ast.expr]]] = {}
         self.known: dict[str, Value | None] = {}
+        self.left = MOST_FOLDED
         for node in anatomy.assigned:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
@@ -29,15 +32,16 @@ class Folder:
                     self.named.setdefault(target.id, []).append((isinstance(node, ast.AugAssign), node.value))
 
     def texts(self) -> Iterator[tuple[int, str | bytes]]:
-        """Yield line and value of what is no literal but comes to one: sums, and what is handed to calls."""
-        seen: set[str | bytes] = set()
-        arguments = [argument for call in self.anatomy.calls for argument in call.args]
-        for node in [*arguments, *self.anatomy.sums]:
-            if not isinstance(node, ast.Constant):
-                value = self.value(node)
-                if isinstance(value, str | bytes) and value not in seen:
-                    seen.add(value)
-                    yield node.lineno, value
+        """Yield line and value of what is no literal but comes to one, the whole of a sum and not its parts."""
+        calls = [call for call in self.anatomy.calls if _last(call.func) in _METHODS.keys() | _BYTES]
+        inside: set[int] = set()
+        for node in [*self.anatomy.sums, *calls]:
+            if id(node) not in inside and isinstance(value := self.value(node), str | bytes):
+                inside.update(id(part) for part in ast.walk(node))
+                yield node.lineno, value
+        for name, given in self.named.items():
+            if given[-1][0] and isinstance(value := self.name(name), str | bytes):
+                yield given[0][1].lineno, value
 
     def filters(self) -> list[Filters]:
         """Return the chains of LZMA filters that a call is given as literals."""
@@ -50,20 +54,23 @@ class Folder:
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, Value) else None
         fold = _FOLDS.get(node.__class__)
-        if fold is None or steps > MOST_STEPS:
+        if fold is None or steps > MOST_STEPS or self.left < 0:
             return None
-        return fold(self, node, steps + 1)
+        value = fold(self, node, steps + 1)
+        if isinstance(value, str | bytes):
+            self.left -= len(value)
+        return value
 
-    def name(self, node: ast.Name, steps: int) -> Value | None:
+    def name(self, name: str, steps: int = 0) -> Value | None:
         """Return what a name was given; None of one that is given something else later."""
-        if node.id not in self.known:
-            self.known[node.id] = None  # so that a name that is made of itself comes to an end
-            given = self.named.get(node.id, [])
+        if name not in self.known:
+            self.known[name] = None  # so that a name that is made of itself comes to an end
+            given = self.named.get(name, [])
             whole = self.value(given[0][1], steps) if given and not given[0][0] else None
             for added, more in given[1:]:
-                whole = _added(whole, self.value(more, steps)) if added else None
-            self.known[node.id] = whole
-        return self.known[node.id]
+                whole = _added(whole, self.value(more, steps)) if added and whole is not None else None
+            self.known[name] = whole
+        return self.known[name]
 
     def sum(self, node: ast.BinOp, steps: int) -> Value | None:
         """Return a sum of strings or bytes, or numbers or-ed together."""
@@ -91,8 +98,10 @@ class Folder:
 
     def call(self, node: ast.Call, steps: int) -> Value | None:
         """Return what a method of a string, or bytes of numbers, gives."""
-        if isinstance(node.func, ast.Name) and node.func.id in ("bytes", "bytearray") and len(node.args) == 1:
+        if isinstance(node.func, ast.Name) and node.func.id in _BYTES and len(node.args) == 1:
             return _of_numbers(node.args[0]) or self.value(node.args[0], steps)
+        if _last(node.func) == "fromhex" and len(node.args) == 1:
+            return self.value(node.args[0], steps)  # hexadecimal text is tried as such
         if not isinstance(node.func, ast.Attribute) or node.func.attr not in _METHODS:
             return None
         whole = self.value(node.func.value, steps)
@@ -123,6 +132,10 @@ class Folder:
                 return None
             chain.append({str(key): value for key, value in pairs})
         return chain or None
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _added(left: Value | None, right: Value | None) -> Value | None:
@@ -156,6 +169,7 @@ def _replace(whole: Any, given: list[Any]) -> Value | None:
     return whole.replace(old, new) if len(whole) + whole.count(old) * len(new) <= MOST_TEXT else None
 
 
+_BYTES = frozenset({"bytes", "bytearray", "fromhex"})
 _METHODS: dict[str, Callable[[Any, list[Any]], Value | None]] = {
     "join": _join,
     "replace": _replace,
@@ -166,7 +180,7 @@ _METHODS: dict[str, Callable[[Any, list[Any]], Value | None]] = {
     "removesuffix": lambda whole, given: whole.removesuffix(*given),
 }
 _FOLDS: dict[type, Callable[[Folder, Any, int], Value | None]] = {
-    ast.Name: Folder.name,
+    ast.Name: lambda folder, node, steps: folder.name(node.id, steps),
     ast.BinOp: Folder.sum,
     ast.JoinedStr: Folder.joined,
     ast.Subscript: Folder.part,

@@ -10,8 +10,8 @@ MOST_TOKENS = 300_000
 """Tokens of one text; a syntax tree takes up to 1 kB a token, a script of 5,000 lines has 60,000."""
 MOST_BRACKETS = 100
 """Brackets open at once; Python's own parser stops at 200."""
-MOST_FIELDS = 20_000
-"""Characters of one f-string; the parser of Python 3.11 takes time with its square."""
+MOST_FIELDS = 5_000
+"""Opening braces of one f-string; the parser of Python 3.11 takes time with their square."""
 
 _BODIES = "|".join(
     (
@@ -21,12 +21,10 @@ _BODIES = "|".join(
         r"'[^'\\\n]*+(?:\\.[^'\\\n]*+)*+(?:'|(?=\n)|\\?\Z)",
     )
 )
-FIELDED = rf"\b(?:[fFtT][rR]?|[rR][fFtT])(?:{_BODIES})"
-"""A string whose text holds expressions."""
 STRING = rf"(?:\b(?:[bBuU][rR]?|[rR][bB]?))?(?:{_BODIES})"
-"""Any other string. A string that is not closed ends with its line or, of three quotes, with the text."""
-_SKIPPED = re.compile(rf"({FIELDED})|{STRING}|#[^\n]*+", re.DOTALL)
-_FIELDED = re.compile(FIELDED, re.DOTALL)
+"""A string that holds no expressions. One that is not closed ends with its line or, of three quotes, with the text."""
+_SKIPPED = re.compile(rf"{_BODIES}|#[^\n]*+", re.DOTALL)
+_FIELDED = re.compile(r"(?:[fFtT][rR]?|[rR][fFtT])\Z")
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n\s*")
 _BRACKETS = b"()[]{}"
 _NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
@@ -38,16 +36,23 @@ def tokens(text: str) -> int:
         raise UnreadError(f"more than {MOST_TEXT:,} characters; it was not parsed")
     if "\0" in text:
         raise UnreadError("holds a null byte; Python does not read it", 1 + text.count("\n", 0, text.index("\0")))
-    long = next((found for found in _FIELDED.finditer(text) if len(found[0]) > MOST_FIELDS), None)
-    if long:
-        raise UnreadError(f"an f-string of more than {MOST_FIELDS:,} characters", 1 + text.count("\n", 0, long.start()))
-    code = _SKIPPED.sub(r"\1", text)
+    code = _SKIPPED.sub(_code, text)
     count = len(_TOKEN.findall(code))
     if count > MOST_TOKENS:
         raise UnreadError(f"more than {MOST_TOKENS:,} tokens; it was not parsed")
     if _depth(code) > MOST_BRACKETS:
         raise UnreadError(f"brackets nested more than {MOST_BRACKETS} deep; it was not parsed")
     return count
+
+
+def _code(skipped: re.Match[str]) -> str:
+    """Return what stays of a string or a comment: of an f-string all, for it holds expressions."""
+    at, text = skipped.start(), skipped.string
+    if text[at] == "#" or not _FIELDED.search(text[max(at - 2, 0) : at]):
+        return ""
+    if (fields := skipped[0].count("{")) > MOST_FIELDS:
+        raise UnreadError(f"an f-string with {fields:,} braces; it was not parsed", 1 + text.count("\n", 0, at))
+    return skipped[0]
 
 
 def _depth(code: str) -> int:

@@ -19,7 +19,7 @@ class Source:
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """What was not read, and why. `line`: from 1, in the unpacked text where the message names a layer; None: no line shows it."""
+    """What was not read, and why. `line`: from 1, in the unpacked text where the message names a layer; None: not known."""
 
     file: str
     line: int | None

@@ -19,9 +19,7 @@ def decoded(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         if not _ENCODINGS.fullmatch(codecs.lookup(encoding).name):
-            raise UnreadError(
-                f"declares the encoding {encoding!r}, which is not read; allowed: UTF-8, ASCII, ISO 8859, cp...", 1
-            )
+            raise UnreadError(f"declares the encoding {encoding!r}; read are UTF-8, ASCII, ISO 8859, KOI8 and code pages", 1)
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise UnreadError(f"not {error.encoding}: {error.reason}", 1 + data.count(b"\n", 0, error.start)) from error

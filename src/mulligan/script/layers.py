@@ -19,6 +19,8 @@ FEWEST_PACKED = 64
 """Literals that are shorter hold no script."""
 FEWEST_OPAQUE = 400
 """Literals of one word that are shorter are passed over where they hold no script."""
+FEWEST_MARK, MOST_FILES = 4, 100
+"""Characters of a separator between files that are packed together; how many files."""
 _UNPACKS = re.compile(r"exec|eval\(|builtins|decompress|b64|b85|a85|fromhex|marshal")
 _OPAQUE = re.compile(r"[!-~]+")
 
@@ -52,8 +54,8 @@ def layers_of(file: str, text: str, budget: Budget, first: int = 0) -> tuple[lis
                 elif inner not in known and depth == MOST_LAYERS:
                     problems.append(Problem(file, line, f"packed more than {MOST_LAYERS} times over; not read further{where}"))
                 elif inner not in known:
-                    todo.append((inner, depth + 1))
                     known.add(inner)
+                    todo.append((inner, depth + 1))
         except UnreadError as error:
             problems.append(Problem(file, error.line, f"{error}{where}"))
             if isinstance(error, SpentError):
@@ -71,7 +73,14 @@ def _read(file: str, number: int, text: str, budget: Budget) -> Layer:
 def _inner(layer: Layer, budget: Budget) -> Iterator[tuple[int, str | UnreadError]]:
     """Yield line and text of what is packed in a layer, or why that cannot be read; SpentError where the budget is."""
     opened, opaque = False, 0
-    literals, filters = _literals(layer, budget)
+    named = [(call.func.id, call) for call in layer.anatomy.calls if isinstance(call.func, ast.Name)]
+    runs = [(name, call) for name, call in named if name in ("exec", "eval")]
+    folder = Folder(layer.anatomy, budget)
+    for name, call in runs:
+        text = folder.value(call.args[0]) if call.args else None
+        if isinstance(text, str) and (name == "exec" or says_python(text)) and _parses(text, budget):
+            yield call.lineno, text
+    literals, filters = _literals(layer, folder)
     for line, value, stated in literals:
         if len(value) < FEWEST_PACKED:
             continue
@@ -86,20 +95,18 @@ def _inner(layer: Layer, budget: Budget) -> Iterator[tuple[int, str | UnreadErro
             continue
         if text is not None:
             opened = True
-            yield line, text
+            yield from ((line, part) for part in _parts(text, layer, budget))
         elif len(value) >= FEWEST_OPAQUE and (isinstance(value, bytes) or _OPAQUE.fullmatch(value)):
             opaque = opaque or line
-    runs = [call.lineno for call in layer.anatomy.calls if isinstance(call.func, ast.Name) and call.func.id in ("exec", "eval")]
     if runs and opaque and not opened:
-        yield opaque, UnreadError(f"packed in a way that is not known, and line {runs[0]} executes; it was not read")
+        yield opaque, UnreadError(f"packed in a way that is not known, and line {runs[0][1].lineno} executes; it was not read")
 
 
-def _literals(layer: Layer, budget: Budget) -> tuple[list[Literal], list[Filters]]:
+def _literals(layer: Layer, folder: Folder) -> tuple[list[Literal], list[Filters]]:
     """Return the literals of a layer, also those in pieces, and the raw LZMA filters that it names."""
     literals = list(layer.anatomy.literals)
     if not _UNPACKS.search(layer.source.text):
         return literals, []
-    folder = Folder(layer.anatomy, budget)
     return [*literals, *(Literal(line, value, False) for line, value in folder.texts())], folder.filters()
 
 
@@ -114,10 +121,27 @@ def _opened(value: str | bytes, stated: bool, budget: Budget, filters: list[Filt
     return None if text is None else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _parts(text: str, layer: Layer, budget: Budget) -> list[str]:
+    """Return the Python texts in one that holds several files, between separators at which the outer text splits."""
+    given = [call.args[0] for call in layer.anatomy.calls if getattr(call.func, "attr", "") == "split" and len(call.args) == 1]
+    for mark in given:
+        if (
+            isinstance(mark, ast.Constant)
+            and isinstance(mark.value, str)
+            and len(mark.value) >= FEWEST_MARK
+            and mark.value in text
+        ):
+            files = text.split(mark.value, MOST_FILES)
+            return [file for file in files if _is_code(file, budget)] or [text]
+    return [text]
+
+
 def _is_code(text: str, budget: Budget) -> bool:
     """Say whether a literal is Python that stands there unpacked."""
-    if "\n" not in text or not says_python(text):
-        return False
+    return "\n" in text and says_python(text) and _parses(text, budget)
+
+
+def _parses(text: str, budget: Budget) -> bool:
     try:
         budget.pay("tokens", tokens(text))
         return bool(parsed(text).body)

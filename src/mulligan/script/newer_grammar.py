@@ -38,6 +38,8 @@ def older(text: str, parse: Parse, nested: int = 0) -> ast.Module:
 
 def _expression(text: str, line: int, parse: Parse, nested: int) -> ast.expr:
     """Return the tree of one expression that begins at `line`."""
+    if not text.strip():
+        raise SyntaxError("f-string: empty expression", (None, line, None, None))
     inner = f"({text}\n)"
     try:
         try:

@@ -26,6 +26,8 @@ STRING = rf"(?:\b(?:[bBuU][rR]?|[rR][bB]?))?(?:{_BODIES})"
 _SKIPPED = re.compile(rf"{_BODIES}|#[^\n]*+", re.DOTALL)
 _FIELDED = re.compile(r"(?:[fFtT][rR]?|[rR][fFtT])\Z")
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n\s*")
+_LONG_NAME = re.compile(r"(?:\.[\s\\]*+\w++[\s\\]*+){150}")
+"""A dotted name for which the parser of an import takes time and memory with the square of its length."""
 _BRACKETS = b"()[]{}"
 _NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 
@@ -40,6 +42,8 @@ def tokens(text: str) -> int:
     count = len(_TOKEN.findall(code))
     if count > MOST_TOKENS:
         raise UnreadError(f"more than {MOST_TOKENS:,} tokens; it was not parsed")
+    if _LONG_NAME.search(code):
+        raise UnreadError("a name of more than 150 parts; it was not parsed")
     if _depth(code) > MOST_BRACKETS:
         raise UnreadError(f"brackets nested more than {MOST_BRACKETS} deep; it was not parsed")
     return count

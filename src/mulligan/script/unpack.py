@@ -13,17 +13,20 @@ BOUNDS = {
     "unpacked": (64_000_000, "bytes unpacked"),
     "decoded": (16_000_000, "bytes of base 16 to 85 decoded"),
     "folded": (32_000_000, "characters put together"),
-    "tried": (20_000, "literals looked into"),
+    "tried": (8_000, "literals looked into"),
     "tokens": (MOST_TOKENS * 4 // 3, "tokens"),
     "texts": (100, "texts"),
     "files": (200, "files"),
 }
 """What reading one script with all that it reaches may cost; at most 10 seconds and 600 MB."""
 _PROBE = 512
-_SAYS = re.compile(
-    rb"(?m)(?:^|[;:])[ \t]*(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|def[ \t]+\w+[ \t]*[\[(]|class[ \t]+\w+[ \t]*[:(\[])"
-    rb"|\bexec[ \t]*\(|\b__import__\b"
+_WORDS = re.compile(
+    rb"import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|def[ \t]+\w+[ \t]*[\[(]|class[ \t]+\w+[ \t]*[:(\[]"
+    rb"|exec[ \t]*\(|__import__\b"
 )
+_BEGINS = re.compile(rb"(?:\A|[\n\r;:])[ \t]*\Z")
+MOST_WORDS = 1_000
+"""Words of Python in a text that are looked at, whether one begins a statement."""
 
 
 class Budget:
@@ -43,8 +46,13 @@ class Budget:
 
 
 def says_python(data: bytes | str) -> bool:
-    """Say whether text may be Python that does something: it imports, defines or executes."""
-    return _SAYS.search(data if isinstance(data, bytes) else data.encode("utf-8", "replace")) is not None
+    """Say whether text may be Python that does something: a statement of it imports, defines or executes."""
+    data = data if isinstance(data, bytes) else data.encode("utf-8", "replace")
+    for count, found in enumerate(_WORDS.finditer(data)):
+        before = data[max(found.start() - 100, 0) : found.start()]
+        if found[0][0] in b"e_" or _BEGINS.search(before) or count == MOST_WORDS:
+            return True
+    return False
 
 
 def unpacked(data: bytes, budget: Budget, filters: Sequence[Filters] = ()) -> str | None:
@@ -53,10 +61,12 @@ def unpacked(data: bytes, budget: Budget, filters: Sequence[Filters] = ()) -> st
     while todo:
         data, wraps = todo.pop(0)
         budget.pay("tried", 1)
+        if data.startswith(b"PK\3\4") and b".py" in data:
+            raise UnreadError("an archive with .py files is packed here; it was not read")
         for inner in (*_decompressed(data, budget, filters), *_from_text(data, budget)):
             if says_python(inner) and (text := _text(inner)) is not None:
                 return text
-            if wraps + 1 < MOST_WRAPS and len(inner) > 32:
+            if wraps + 1 < MOST_WRAPS and len(inner) > 8:
                 todo.append((inner, wraps + 1))
     return None
 

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mulligan.submit.script_file import ScriptFile
+from mulligan.script.disk import plain_files, read_bytes
+from mulligan.script.script_file import ScriptFile
+from mulligan.script.source import UnreadError
 from mulligan.submit.seed_log import SeedLog, is_log
 from mulligan.submit.submission import Submission, Track, read_submission
 
+MOST_JSON, MOST_LOG = 8_000_000, 32_000_000
+"""Bytes of a submission.json and of a log that are read at most."""
+LOGS = frozenset({".log", ".txt"})
 SCRIPT, README, ABOUT, REQUIREMENTS = "train_gpt.py", "README.md", "submission.json", "requirements.txt"
 
 
@@ -21,17 +26,17 @@ class Submitted:
 
     @cached_property
     def files(self) -> Sequence[Path]:
-        """Every file below the folder."""
-        return sorted(path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        """Every plain file below the folder; a link out of it, a pipe or a device is none."""
+        return plain_files(self.folder)[0]
 
     @cached_property
     def about(self) -> Submission | str:
         """submission.json, or why it cannot be read."""
         path = self.folder / ABOUT
-        if not path.is_file():
+        if path not in self.files:
             return "not there"
         try:
-            return read_submission(path.read_text("utf-8"))
+            return read_submission(read_bytes(path, self.folder, MOST_JSON).decode("utf-8"))
         except ValueError as error:
             return str(error)
 
@@ -44,13 +49,13 @@ class Submitted:
     def script(self) -> ScriptFile | None:
         """train_gpt.py, where there is one."""
         path = self.folder / SCRIPT
-        return ScriptFile.read(path) if path.is_file() else None
+        return ScriptFile.read(path) if path in self.files else None
 
     @cached_property
     def logs(self) -> tuple[SeedLog, ...]:
-        """The logs, by name of file."""
-        texts = [(path, path.read_text("utf-8", errors="replace")) for path in self.files if path.suffix in (".log", ".txt")]
-        return tuple(SeedLog.parse(path, text) for path, text in texts if is_log(path, text))
+        """The logs, by name of file; one of more than `MOST_LOG` bytes is not read."""
+        texts = [(path, _log_text(path, self.folder)) for path in self.files if path.suffix in LOGS]
+        return tuple(SeedLog.parse(path, text) for path, text in texts if text is not None and is_log(path, text))
 
     @cached_property
     def track(self) -> Track:
@@ -87,6 +92,15 @@ class Submitted:
         if about and about.seed_results:
             return [int(seed) for seed in about.seed_results if seed.isdigit()]
         return sorted({log.seed for log in self.logs if log.seed is not None})
+
+
+def _log_text(path: Path, folder: Path) -> str | None:
+    """Return the text of a file that may be a log, its lines ending in line feeds; None of one that cannot be read."""
+    try:
+        data = read_bytes(path, folder, MOST_LOG)
+    except UnreadError:
+        return None
+    return data.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def listed(items: Sequence[object], most: int = 6) -> str:

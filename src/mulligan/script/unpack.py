@@ -1,0 +1,118 @@
+"""The Python text that packed bytes hold, found without running what would unpack them, in bounded time and memory."""
+
+import re
+from collections.abc import Sequence
+
+from mulligan.script.codec import Codec, Filters, codecs_for, decoders_for
+from mulligan.script.scan import MOST_TEXT, MOST_TOKENS
+from mulligan.script.source import SpentError, UnreadError
+
+MOST_WRAPS = 6
+"""Codecs one around the other in one literal."""
+BOUNDS = {
+    "unpacked": (64_000_000, "bytes unpacked"),
+    "decoded": (16_000_000, "bytes of base 16 to 85 decoded"),
+    "folded": (32_000_000, "characters put together"),
+    "tried": (8_000, "literals looked into"),
+    "tokens": (MOST_TOKENS * 4 // 3, "tokens"),
+    "texts": (100, "texts"),
+    "files": (200, "files"),
+}
+"""What reading one script with all that it reaches may cost; at most 10 seconds and 600 MB."""
+_PROBE = 512
+_WORDS = re.compile(
+    rb"import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|def[ \t]+\w+[ \t]*[\[(]|class[ \t]+\w+[ \t]*[:(\[]"
+    rb"|exec[ \t]*\(|__import__\b"
+)
+_BEGINS = re.compile(rb"(?:\A|[\n\r;:])[ \t]*\Z")
+MOST_WORDS = 1_000
+"""Words of Python in a text that are looked at, whether one begins a statement."""
+
+
+class Budget:
+    """What reading one script may still cost. `spent`: something was asked for that was no longer left."""
+
+    def __init__(self) -> None:
+        self.spent = False
+        self._left = {name: most for name, (most, _) in BOUNDS.items()}
+
+    def pay(self, name: str, cost: int) -> None:
+        """Take `cost` from what is left; SpentError where that is too little."""
+        self._left[name] -= cost
+        if self._left[name] < 0:
+            self.spent = True
+            most, unit = BOUNDS[name]
+            raise SpentError(f"reading ended here: more than {most:,} {unit} in all")
+
+
+def says_python(data: bytes | str) -> bool:
+    """Say whether text may be Python that does something: a statement of it imports, defines or executes."""
+    data = data if isinstance(data, bytes) else data.encode("utf-8", "replace")
+    for count, found in enumerate(_WORDS.finditer(data)):
+        before = data[max(found.start() - 100, 0) : found.start()]
+        if found[0][0] in b"e_" or _BEGINS.search(before) or count == MOST_WORDS:
+            return True
+    return False
+
+
+def unpacked(data: bytes, budget: Budget, filters: Sequence[Filters] = ()) -> str | None:
+    """Return the Python text that bytes hold under at least one codec, None where they hold none; UnreadError of a bomb."""
+    todo = [(data, 0)]
+    while todo:
+        data, wraps = todo.pop(0)
+        budget.pay("tried", 1)
+        if data.startswith(b"PK\3\4") and b".py" in data:
+            raise UnreadError("an archive with .py files is packed here; it was not read")
+        for inner in (*_decompressed(data, budget, filters), *_from_text(data, budget)):
+            if says_python(inner) and (text := _text(inner)) is not None:
+                return text
+            if wraps + 1 < MOST_WRAPS and len(inner) > 8:
+                todo.append((inner, wraps + 1))
+    return None
+
+
+def _decompressed(data: bytes, budget: Budget, filters: Sequence[Filters]) -> list[bytes]:
+    found = []
+    for codec in codecs_for(data, filters):
+        head = _decoded(codec, data, _PROBE)
+        if not head or not (codec.magic or _likely(head)):
+            continue
+        whole = _decoded(codec, data, MOST_TEXT + 1)
+        budget.pay("unpacked", len(whole))
+        if len(whole) > MOST_TEXT:
+            raise UnreadError(f"unpacks ({codec.name}) to more than {MOST_TEXT:,} bytes; it was not read")
+        found.append(whole)
+    return found
+
+
+def _from_text(data: bytes, budget: Budget) -> list[bytes]:
+    found = []
+    for decode in decoders_for(data):
+        budget.pay("decoded", len(data))
+        try:
+            found.append(decode(data))
+        except ValueError:
+            continue
+    return found
+
+
+def _decoded(codec: Codec, data: bytes, most: int) -> bytes:
+    try:
+        return codec.decode(data, most)
+    except Exception:  # each library has errors of its own; what cannot be decoded is not of this codec
+        return b""
+
+
+def _likely(head: bytes) -> bool:
+    """Say whether what came out of a codec that takes anything is text, or the bytes of a codec that marks its own."""
+    if any(codec.magic for codec in codecs_for(head)) and len(head) > 32:
+        return True
+    return _text(head, whole=False) is not None and b"\0" not in head
+
+
+def _text(data: bytes, whole: bool = True) -> str | None:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        cut = not whole and error.start >= len(data) - 3 and error.start > 0
+        return data[: error.start].decode("utf-8") if cut else None

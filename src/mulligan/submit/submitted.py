@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mulligan.records.read import read_record
+from mulligan.records.table import Row
+from mulligan.records.tree import READ, RecordFolder
 from mulligan.submit.script_file import ScriptFile
 from mulligan.submit.seed_log import SeedLog, is_log
 from mulligan.submit.submission import Submission, Track, read_submission
 
 SCRIPT, README, ABOUT, REQUIREMENTS = "train_gpt.py", "README.md", "submission.json", "requirements.txt"
+MOST_TEXT_BYTES, MOST_LINE_BYTES = 16 << 20, 4000
+"""Of a text that is longer, or a line of it, only so much is read."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,17 @@ class Submitted:
         return tuple(SeedLog.parse(path, text) for path, text in texts if is_log(path, text))
 
     @cached_property
+    def texts(self) -> dict[str, bytes]:
+        """{path in the folder: contents} of README, JSON and logs, anybody's: long files and long lines are cut."""
+        paths = [path for path in self.files if READ.search(path.name) and not path.is_symlink()]
+        return {path.relative_to(self.folder).as_posix(): _cut(path) for path in paths}
+
+    @cached_property
+    def record_rows(self) -> list[Row]:
+        """Every figure that logs, README and submission.json give, with file and line, and where they disagree."""
+        return read_record(RecordFolder(self.folder.resolve().parent.name, self.folder.resolve().name, self.texts))
+
+    @cached_property
     def track(self) -> Track:
         """The track."""
         if self.asked_track:
@@ -87,6 +103,12 @@ class Submitted:
         if about and about.seed_results:
             return [int(seed) for seed in about.seed_results if seed.isdigit()]
         return sorted({log.seed for log in self.logs if log.seed is not None})
+
+
+def _cut(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MOST_TEXT_BYTES)
+    return b"\n".join(line[:MOST_LINE_BYTES] for line in data.split(b"\n"))
 
 
 def listed(items: Sequence[object], most: int = 6) -> str:

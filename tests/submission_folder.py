@@ -2,7 +2,8 @@
 
 import json
 
-from mulligan.review.review import read_subject, review
+from mulligan.review.review import review
+from mulligan.review.subject import Subject
 
 FACTOR = 1.7
 SCORES = {1: 1.22, 2: 1.2204, 3: 1.2199}
@@ -41,10 +42,10 @@ def write_folder(folder, scores=SCORES, about=None, readme="# A record\n", scrip
 
 def found(folder, code):
     """Return (severity, file, line, message) of every finding of a rule."""
-    seen = review(read_subject(folder), codes=(code,))
+    seen = review(Subject.read(folder), codes=(code,))
     assert not seen.crashes
     return [(one.severity, one.file, one.line, one.message) for one in seen.findings]
 
 
 def reasons(folder, code):
-    return [one.reason for one in review(read_subject(folder), codes=(code,)).not_checked]
+    return [one.reason for one in review(Subject.read(folder), codes=(code,)).not_checked]

@@ -7,9 +7,10 @@ import pytest
 from mulligan.review.card import HEADINGS, rule_of
 from mulligan.review.finding import Finding, NotChecked
 from mulligan.review.markdown import review_markdown
-from mulligan.review.review import CRASHED, read_subject, review
+from mulligan.review.review import CRASHED, review
 from mulligan.review.rule import Rule
 from mulligan.review.rules import NAMES, RULES
+from mulligan.review.subject import Subject
 
 FOUND = Finding("R6", "ngram_cache", "violation", "train_gpt.py", 7, "a table keyed by the target")
 WARNED = Finding("R13", "smear_bos_leak", "warning", "train_gpt.py", 3, "a gate reads over a <bos>")
@@ -27,7 +28,7 @@ def rule(code, *found, error=None):
 @pytest.fixture
 def subject(tmp_path):
     (tmp_path / "train_gpt.py").write_text("import torch\n")
-    return read_subject(tmp_path)
+    return Subject.read(tmp_path)
 
 
 def test_only_a_violation_decides_and_it_comes_first(subject):
@@ -76,11 +77,6 @@ def test_markdown_gives_the_place_the_reason_and_what_was_not_checked(subject):
     assert "Why it matters: the sum is not one" in text
     assert "a gate reads over a \\<bos\\>" in text
     assert "| R5 | adaptation before the score | not checked | this version has no check of it |" in text
-
-
-def test_a_path_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ValueError, match="no such folder or file"):
-        read_subject(tmp_path / "nowhere")
 
 
 def test_every_rule_has_a_card_and_a_name():

@@ -13,9 +13,10 @@ def audit_submission(path: Path, page: Path | None, *, as_json: bool) -> int:
     """Review a folder or a script, print what was found, and return the exit code."""
     from mulligan.cli.terminal import out, print_json
     from mulligan.review.markdown import review_markdown
-    from mulligan.review.review import read_subject, review
+    from mulligan.review.review import review
+    from mulligan.review.subject import Subject
 
-    found = review(read_subject(path))
+    found = review(Subject.read(path))
     if page:
         page.write_text(review_markdown(path.resolve().name, found), "utf-8")
     if as_json:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from mulligan.review.finding import Finding, NotChecked
 from mulligan.review.rule import Rule
 from mulligan.review.rules import NAMES, RULES
-from mulligan.review.subject import Source, Subject
-from mulligan.submit.submitted import SCRIPT, Submitted
+from mulligan.review.subject import Subject
 
 Status = Literal["pass", "warning", "not checked", "fail"]
 CRASHED = "the check itself failed: "
@@ -91,24 +89,3 @@ def _checked(rule: Rule, subject: Subject) -> list[Finding | NotChecked]:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_REASON]
         found.append(NotChecked(rule.code, f"{CRASHED}{said}"))
     return found
-
-
-def read_subject(path: Path) -> Subject:
-    """Return a folder, or one script, as a subject; ValueError where there is neither."""
-    if not path.exists():
-        raise ValueError(f"{path}: no such folder or file. Give a submission's folder, or its script (.py).")
-    folder = Submitted(path if path.is_dir() else path.parent)
-    script = path / SCRIPT if path.is_dir() else path
-    return Subject(folder, tuple(_sources(script)))
-
-
-def _sources(script: Path) -> list[Source]:
-    import ast
-
-    from mulligan.submit.script_file import ScriptFile
-
-    if not script.is_file():
-        return []
-    first = script.read_text("utf-8", errors="replace")
-    trees = ScriptFile.read(script).trees
-    return [Source(script.name, layer, ast.unparse(tree) if layer else first, tree) for layer, tree in enumerate(trees)]

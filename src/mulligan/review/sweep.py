@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from mulligan.review.finding import NotChecked
-from mulligan.review.review import CRASHED, Review, collect, read_subject, review
+from mulligan.review.review import CRASHED, Review, collect, review
 from mulligan.review.rules import NAMES
+from mulligan.review.subject import Subject
 
 PROCESSES = 2
 SECONDS = 60.0
@@ -43,7 +44,7 @@ def audit(path: Path, codes: Sequence[str] = tuple(NAMES), limit_seconds: float 
     previous = signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, limit_seconds)
     try:
-        found = review(read_subject(path), codes=codes)
+        found = review(Subject.read(path), codes=codes)
     except _OutOfTimeError:
         found = _failed(codes, f"more than {limit_seconds:g} s")
     except Exception as error:  # of reading the folder, before any rule

@@ -8,7 +8,7 @@ from pathlib import Path
 from mulligan.records.read import read_record
 from mulligan.records.table import Row
 from mulligan.records.tree import READ, RecordFolder
-from mulligan.submit.script_file import ScriptFile
+from mulligan.script.script_file import ScriptFile
 from mulligan.submit.seed_log import SeedLog, is_log
 from mulligan.submit.submission import Submission, Track, read_submission
 

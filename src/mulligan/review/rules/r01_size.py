@@ -68,7 +68,7 @@ def check(subject: Subject) -> Iterator[Finding | NotChecked]:
 def counted_files(subject: Subject) -> tuple[dict[str, int], dict[str, int]]:
     """Return {file: bytes} of the code and data that the script reads, and of those that must be its artifact."""
     folder = subject.folder.folder
-    names = {source.file for source in subject.sources} or {SCRIPT}
+    names = {source.file for source in subject.sources} or {subject.entry or SCRIPT}
     texts = [source.text for source in subject.sources]
     beside = [
         path for path in subject.folder.files if path.suffix in (*CODE_SUFFIXES, *DATA_SUFFIXES) and not path.is_symlink()
@@ -93,7 +93,7 @@ def _over(run: LoggedRun, subject: Subject, counted: dict[str, int]) -> Finding 
     total = payload + code
     if total <= BUDGET_BYTES:
         return None
-    entry = subject.sources[0].file if subject.sources else SCRIPT
+    entry = subject.entry or SCRIPT
     parts = "".join(f", of which {name} {size:,}" for name, size in counted.items() if name != entry)
     printed = f" (its log counts {logged:,})" if logged and logged != code else ""
     message = f"artifact {payload:,} + code {code:,}{printed}{parts} = {total:,} bytes, {_excess(total)}"

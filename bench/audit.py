@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mulligan.review.clone import Clone
 from mulligan.review.finding import Finding
 from mulligan.review.rules import EVIDENCE, NAMES
-from mulligan.review.sweep import PROCESSES, SECONDS, TO_BYTES, Audited, audit_all
+from mulligan.review.sweep import PROCESSES, SECONDS, TO_BYTES, Audited, Task, audit_all
 
 NOT_IN_THE_SCRIPT = frozenset({"evidence", "data_leak", "removed_non_record", "size_over_cap"})
 MOST_FILE_BYTES = 5_000_000
@@ -47,7 +48,7 @@ def main() -> None:
         where = arguments.folders or extract(arguments.clone, labels, Path(scratch))
         paths = [place(where, entry) for entry in labels]
         read = tuple(code for code in codes if code not in EVIDENCE)
-        audited = list(audit_all(paths, read, arguments.processes, arguments.seconds))
+        audited = list(audit_all((Task(path, read) for path in paths), arguments.processes, arguments.seconds))
     rows = [scored(entry, found) for entry, found in zip(labels, audited, strict=True)]
     report(rows)
     if arguments.out:
@@ -146,37 +147,31 @@ def _share(rows: Sequence[dict[str, Any]], key: str) -> str:
 
 
 def scripts_of_heads(clone: Path, most: int, where: Path) -> list[Path]:
-    """Write up to `most` different scripts named train_gpt.py of pull-request heads, each in a folder of its own."""
-    refs = _git(clone, "for-each-ref", "--format=%(refname)", "refs/pull/*/head").decode().split()
-    seen: dict[str, Path] = {}
-    for ref in sorted(refs, key=lambda ref: int(ref.split("/")[2])):
-        listed = _git(clone, "ls-tree", "-r", "-z", ref, "--", "records").decode("utf-8", "replace")
-        for line in filter(None, listed.split("\0")):
-            what, _, name = line.partition("\t")
-            digest = what.split()[2]
-            if name.endswith("/train_gpt.py") and digest not in seen and len(seen) < most:
-                target = where / str(len(seen)) / "train_gpt.py"
-                target.parent.mkdir(parents=True)
-                target.write_bytes(_git(clone, "cat-file", "blob", digest))
-                seen[digest] = target.parent
-        if len(seen) >= most:
-            break
-    return list(seen.values())
+    """Write up to `most` folders with different code that pull-request heads add, spread over all of them."""
+    with Clone(clone) as opened:
+        folders = {folder.code: folder for ref in opened.heads() for folder in opened.new_in(ref)}
+        found = [folder for folder in folders.values() if any(blob.path.endswith(".py") for blob in folder.blobs)]
+        chosen = found[:: max(1, len(found) // most)][:most]
+        places = []
+        for folder in chosen:
+            places.append(where / folder.revision.split("/")[2] / folder.path)
+            opened.write(folder, places[-1])
+    return places
 
 
 def report_sweep(paths: Sequence[Path], codes: Sequence[str], processes: int, seconds: float) -> None:
     """Print seconds in all, crashes, and the peak memory of this process and its workers together."""
     started = time.monotonic()
-    audited = list(audit_all(paths, codes, processes, seconds))
+    audited = list(audit_all((Task(path, codes) for path in paths), processes, seconds))
     took = time.monotonic() - started
     crashed = [one for one in audited if one.review.crashes]
     for one in crashed:
-        print(f"{one.path.name}: {'; '.join(f'{found.rule}: {found.reason}' for found in one.review.crashes)}")
+        print(f"{one.task.path.name}: {'; '.join(f'{found.rule}: {found.reason}' for found in one.review.crashes)}")
     slowest = max(audited, key=lambda one: one.seconds)
     workers = sorted((one.peak_bytes for one in audited), reverse=True)[0] * processes
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * TO_BYTES
     print(
-        f"{len(audited)} scripts in {took:.1f} s, {processes} processes; slowest {slowest.seconds:.1f} s ({slowest.path.name})"
+        f"{len(audited)} scripts in {took:.1f} s, {processes} processes; slowest {slowest.seconds:.1f} s ({slowest.task.path})"
     )
     print(f"crashed on {len(crashed)}; findings in {sum(one.review.verdict == 'findings' for one in audited)}")
     parts = f"this process {own / 2**20:,.0f}, workers {workers / 2**20:,.0f}"

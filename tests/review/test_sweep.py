@@ -16,8 +16,8 @@ def test_reviews_come_in_the_order_of_the_paths(tmp_path):
     paths = [tmp_path / name for name in ("b.py", "a.py", "missing.py")]
     for path in paths[:2]:
         path.write_text("x = 1\n")
-    found = list(sweep.audit_all(paths, codes=("R1",), limit_seconds=30))
-    assert [one.path for one in found] == paths
+    found = list(sweep.audit_all([sweep.Task(path, ("R1",)) for path in paths], limit_seconds=30))
+    assert [one.task.path for one in found] == paths
     assert [bool(one.review.crashes) for one in found] == [False, False, True]
     assert all(one.peak_bytes > 1_000_000 for one in found)
 
@@ -32,7 +32,7 @@ def test_what_runs_out_of_time_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "review", lambda subject, codes: reviewing.review(subject, [Rule("R3", "", "", check)], codes))
     (tmp_path / "train_gpt.py").write_text("x = 1\n")
     before = signal.getsignal(signal.SIGALRM)
-    found = sweep.audit(tmp_path, ("R3", "R4"), limit_seconds=0.1)
+    found = sweep.audit(sweep.Task(tmp_path, ("R3", "R4")), limit_seconds=0.1)
     assert [one.reason for one in found.review.crashes] == [f"{CRASHED}more than 0.1 s"] * 2
     assert found.seconds < 5
     assert signal.getsignal(signal.SIGALRM) is before

@@ -12,12 +12,17 @@ FAILED, NOT_ALL_CHECKED = 1, 7
 
 def audit(
     path: Annotated[
-        str, Parameter(help="A submission's folder or script (.py), or a run's record in the store (RECIPE-seedN-digest).")
+        str, Parameter(help="A submission's folder or script (.py), a clone of records, or a run's record in the store.")
     ] = "",
     /,
     *,
     review: Annotated[Path | None, Parameter(help="Write the review of a submission as Markdown, ready to post.")] = None,
     explain: Annotated[str | None, Parameter(help="Show a rule's card, such as R6; all: every rule in a line.")] = None,
+    since: Annotated[
+        str | None, Parameter(help="Review the folders below records/ that the branch at PATH adds since REV.")
+    ] = None,
+    heads: Annotated[bool, Parameter(negative="", help="Of a clone: review what every pull-request head adds.")] = False,
+    csv: Annotated[Path | None, Parameter(help="Of many folders: write one row each.")] = None,
     data: Data = None,
     store: StoreFolder = DEFAULT_STORE,
     device: Device = "auto",
@@ -29,14 +34,20 @@ def audit(
     A finished run of the store is tested instead: every reading of its artifact, on a short passage of validation text.
     Exit codes: 0 no rule fails, 1 one does, 2 usage; of a run also 7: none fails but something could not be checked here.
     """
+    from mulligan.cli.audit_clone import audit_clone, audit_since
     from mulligan.cli.audit_submission import audit_submission
     from mulligan.cli.audit_submission import explain as show_card
+    from mulligan.review.clone import is_clone
 
     if explain is not None:
         return show_card(explain, as_json=json)
     if not path:
         raise ValueError("Give a submission's folder or script, or a run of the store; or --explain RULE.")
     given = Path(path)
+    if since is not None:
+        return audit_since(given, since, csv, as_json=json)
+    if heads or (given.is_dir() and is_clone(given)):
+        return audit_clone(given, csv, heads=heads, as_json=json)
     if given.is_dir() or (given.suffix == ".py" and given.is_file()):
         return audit_submission(given, review, as_json=json)
     return _audit_run(path, data, store, device, threads, as_json=json)

@@ -3,6 +3,8 @@
 import contextlib
 import signal
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -37,3 +39,28 @@ def test_what_runs_out_of_time_says_so(tmp_path, monkeypatch):
     assert found.seconds < 5
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == pytest.approx((0.0, 0.0))
+
+
+def test_a_process_that_dies_takes_no_other_review_with_it(tmp_path, monkeypatch):
+    class Dead:
+        def result(self):
+            raise BrokenProcessPool
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, function, task, limit):
+            if task.path.name == "killer.py" or (task.path.name == "b.py" and self._max_workers > 1):
+                return Dead()
+            future = Future()
+            future.set_result(sweep.Audited(task, sweep.failed((), ""), 0.0, 0))
+            return future
+
+    monkeypatch.setattr(sweep, "_pool", Pool)
+    tasks = [sweep.Task(tmp_path / name, ("R1",)) for name in ("a.py", "killer.py", "b.py", "c.py")]
+    found = list(sweep.audit_all(tasks, 2))
+    assert [one.task for one in found] == tasks
+    assert [[one.reason for one in found[at].review.crashes] for at in range(4)] == [
+        [],
+        [f"{CRASHED}the process that read it died"],
+        [],
+        [],
+    ]

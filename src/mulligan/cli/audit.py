@@ -18,9 +18,8 @@ def audit(
     *,
     review: Annotated[Path | None, Parameter(help="Write the review of a submission as Markdown, ready to post.")] = None,
     explain: Annotated[str | None, Parameter(help="Show a rule's card, such as R6; all: every rule in a line.")] = None,
-    since: Annotated[
-        str | None, Parameter(help="Review the folders below records/ that the branch at PATH adds since REV.")
-    ] = None,
+    run: Annotated[bool, Parameter(negative="", help="Also import it and run its network, locked in.")] = False,
+    since: Annotated[str | None, Parameter(help="Review what the branch at PATH adds below records/ since REV.")] = None,
     heads: Annotated[bool, Parameter(negative="", help="Of a clone: review what every pull-request head adds.")] = False,
     csv: Annotated[Path | None, Parameter(help="Of many folders: write one row each.")] = None,
     data: Data = None,
@@ -29,7 +28,7 @@ def audit(
     threads: Threads = None,
     json: AsJson = False,
 ) -> int:
-    """Say of a submission, rule by rule, pass, fail or not checked, with file and line; nothing of it is run.
+    """Say of a submission, rule by rule, pass, fail or not checked, with file and line; nothing of it is run without --run.
 
     A finished run of the store is tested instead: every reading of its artifact, on a short passage of validation text.
     Exit codes: 0 no rule fails, 1 one does, 2 usage; of a run also 7: none fails but something could not be checked here.
@@ -49,7 +48,7 @@ def audit(
     if heads or (given.is_dir() and is_clone(given)):
         return audit_clone(given, csv, heads=heads, as_json=json)
     if given.is_dir() or (given.suffix == ".py" and given.is_file()):
-        return audit_submission(given, review, as_json=json)
+        return audit_submission(given, review, run=run, as_json=json)
     return _audit_run(path, data, store, device, threads, as_json=json)
 
 

@@ -27,7 +27,7 @@ def audit_since(path: Path, since: str, csv: Path | None, *, as_json: bool) -> i
     from mulligan.submit.check_branch import added_folders
 
     root, folders = added_folders(path, since)
-    found = review_folders(folders, root)
+    found = review_folders(folders, root, processes=0)  # a few: no other process pays
     if not found and not as_json:
         out.print(f"no folder records/<track>/<name> is added since {since}")
     for one in () if as_json else found:

@@ -1,7 +1,7 @@
 """`mulligan audit PATH` on what somebody submitted: rule by rule, on the terminal, as JSON, as Markdown. Torch-free."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mulligan.review.review import Review
@@ -9,22 +9,31 @@ if TYPE_CHECKING:
 FINDINGS = 1
 
 
-def audit_submission(path: Path, page: Path | None, *, as_json: bool) -> int:
-    """Review a folder or a script, print what was found, and return the exit code."""
+def audit_submission(path: Path, page: Path | None, *, run: bool, as_json: bool) -> int:
+    """Review a folder or a script, print what was found, and return the exit code; with `run` also its smoke test."""
     from mulligan.cli.terminal import out, print_json
     from mulligan.review.markdown import review_markdown
-    from mulligan.review.review import review
+    from mulligan.review.review import collect, review
     from mulligan.review.subject import Subject
 
-    found = review(Subject.read(path))
+    subject = Subject.read(path)
+    found = review(subject)
+    facts: dict[str, Any] = {}
+    if run:
+        from mulligan.review.smoke.run import smoke
+
+        more, facts = smoke(subject)
+        found = collect([*found.findings, *found.not_checked, *more])
     if page:
         page.write_text(review_markdown(path.resolve().name, found), "utf-8")
     if as_json:
         print_json(found.as_json())
-    else:
-        print_review(path.resolve().name, found)
-        if page:
-            out.print(f"written    {page}")
+        return FINDINGS if found.verdict == "findings" else 0
+    print_review(path.resolve().name, found)
+    if facts:
+        out.print("run        " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+    if page:
+        out.print(f"written    {page}")
     return FINDINGS if found.verdict == "findings" else 0
 
 

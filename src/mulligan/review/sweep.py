@@ -69,7 +69,10 @@ def audit(task: Task, limit_seconds: float = SECONDS) -> Audited:
 
 
 def audit_all(tasks: Iterable[Task], processes: int = PROCESSES, limit_seconds: float = SECONDS) -> Iterator[Audited]:
-    """Yield the review of each task, in their order; tasks are taken shortly before their turn."""
+    """Yield the review of each task, in their order; tasks are taken shortly before their turn. 0 processes: in this one."""
+    if processes == 0:
+        yield from (audit(task, limit_seconds) for task in tasks)
+        return
     waiting: deque[tuple[Task, Future[Audited]]] = deque()
     pool = _pool(processes)
     try:

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 Filters = Sequence[dict[str, Any]]
@@ -14,6 +15,8 @@ Decode = Callable[[bytes, int], bytes]
 """Bytes and the most that comes out -> what comes out; any error of a library where the bytes are not of the codec."""
 MOST_MEMORY = 128 << 20
 """Bytes that a decoder may take for its dictionary."""
+MOST_DIGITS = 2_000_000
+"""Characters of a text that is decoded; Python decodes base 85 in a loop of its own, 6 MB a second."""
 RAW_FILTERS: tuple[Filters, ...] = (
     ({"id": lzma.FILTER_LZMA2, "dict_size": 64 << 20},),
     ({"id": lzma.FILTER_LZMA1, "dict_size": 64 << 20},),
@@ -94,12 +97,12 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], bytes]], ...] = (
 )
 
 
-def from_text(data: bytes) -> Iterator[bytes]:
-    """Yield the bytes that a text may stand for: hexadecimal, base 32, 64 or 85 in each alphabet; white space passed over."""
-    data = b"".join(data.split())
-    for alphabet, decode in _TEXTS:
-        if alphabet.fullmatch(data):
-            try:
-                yield decode(data)
-            except ValueError:
-                continue
+def decoders_for(data: bytes) -> Iterator[Callable[[bytes], bytes]]:
+    """Yield what a text may be decoded with, by its alphabet: hexadecimal, base 32, 64 or 85. White space is passed over."""
+    solid = b"".join(data.split())
+    if len(solid) <= MOST_DIGITS:
+        yield from (partial(_solid, decode) for alphabet, decode in _TEXTS if alphabet.fullmatch(solid))
+
+
+def _solid(decode: Callable[[bytes], bytes], data: bytes) -> bytes:
+    return decode(b"".join(data.split()))

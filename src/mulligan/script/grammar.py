@@ -1,6 +1,7 @@
 """A syntax tree of Python text, also of text in a newer grammar than that of the Python that reads it."""
 
 import ast
+import codecs
 import io
 import re
 import tokenize
@@ -9,7 +10,7 @@ import warnings
 from mulligan.script.newer_grammar import older
 from mulligan.script.source import UnreadError
 
-_ENCODINGS = re.compile(r"(utf-8|utf-8-sig|ascii|us-ascii|iso-8859-\d+|iso8859-\d+|latin-1|cp\d+|windows-\d+)")
+_ENCODINGS = re.compile(r"utf-8(-sig)?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]")
 """Declared encodings that are read; others may take any time to decode, or hide what Python would see."""
 
 
@@ -17,7 +18,7 @@ def decoded(data: bytes) -> str:
     """Return the text of a Python file, its lines ending in line feeds; UnreadError where Python itself would refuse it."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        if not _ENCODINGS.fullmatch(encoding):
+        if not _ENCODINGS.fullmatch(codecs.lookup(encoding).name):
             raise UnreadError(
                 f"declares the encoding {encoding!r}, which is not read; allowed: UTF-8, ASCII, ISO 8859, cp...", 1
             )

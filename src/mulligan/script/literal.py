@@ -8,23 +8,22 @@ from typing import Any
 from mulligan.script.anatomy import MOST_DEPTH, Anatomy
 from mulligan.script.codec import Filters
 from mulligan.script.scan import MOST_TEXT
+from mulligan.script.unpack import Budget
 
 Value = str | bytes | int
 MOST_STEPS = MOST_DEPTH
 """Operations one within the other."""
-MOST_FOLDED = 32_000_000
-"""Characters of all that is put together, in-between results too."""
 _WORDS = {name: value for name, value in vars(lzma).items() if name.startswith(("FILTER_", "PRESET_", "MODE_", "MF_"))}
 
 
 class Folder:
     """What expressions of literals come to. A name stands for what is assigned to it once, or once and then added to."""
 
-    def __init__(self, anatomy: Anatomy) -> None:
+    def __init__(self, anatomy: Anatomy, budget: Budget) -> None:
         self.anatomy = anatomy
         self.named: dict[str, list[tuple[bool, ast.expr]]] = {}
         self.known: dict[str, Value | None] = {}
-        self.left = MOST_FOLDED
+        self.budget = budget
         for node in anatomy.assigned:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
@@ -54,11 +53,11 @@ class Folder:
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, Value) else None
         fold = _FOLDS.get(node.__class__)
-        if fold is None or steps > MOST_STEPS or self.left < 0:
+        if fold is None or steps > MOST_STEPS:
             return None
         value = fold(self, node, steps + 1)
         if isinstance(value, str | bytes):
-            self.left -= len(value)
+            self.budget.pay("folded", len(value))
         return value
 
     def name(self, name: str, steps: int = 0) -> Value | None:
@@ -69,6 +68,7 @@ class Folder:
             whole = self.value(given[0][1], steps) if given and not given[0][0] else None
             for added, more in given[1:]:
                 whole = _added(whole, self.value(more, steps)) if added and whole is not None else None
+                self.budget.pay("folded", len(whole) if isinstance(whole, str | bytes) else 0)
             self.known[name] = whole
         return self.known[name]
 

@@ -14,6 +14,8 @@ from mulligan.script.source import UnreadError
 Parse = Callable[[str], ast.Module]
 MOST_NESTED = 20
 """f-strings within f-strings."""
+MOST_FIELDS = 20_000
+"""Expressions in the f-strings of one text."""
 _NAME = "_field_of_an_f_string_"
 _START = re.compile(rf"(?P<prefix>\b(?:[fFtT][rR]?|[rR][fFtT]))(?P<quote>\"\"\"|'''|\"|')|{STRING}|#[^\n]*+", re.DOTALL)
 _INSIDE = re.compile(r"[\[\](){}!:=\n\"'#]|\b[a-zA-Z]{1,2}[\"']")
@@ -115,6 +117,8 @@ class _Reader:
         text, start = self.text, at + 1
         end, debug = self._expression_end(start)
         number = len(self.fields)
+        if number == MOST_FIELDS:
+            raise UnreadError(f"more than {MOST_FIELDS:,} expressions in f-strings", self._line(start))
         self.fields.append((self._line(start), text[start:end]))
         self.lost += text.count("\n", start, end)
         at = end

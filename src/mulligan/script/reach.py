@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from mulligan.script.layers import Layer
 
+MOST_PARTS = 12
+"""Parts of a dotted name that are looked up."""
 _PATH = re.compile(r"[\w./\\~ -]{1,200}")
 _COMMANDS = frozenset({"system", "popen", "run", "call", "Popen", "check_call", "check_output", "getoutput"})
 _BY_NAME = frozenset({"import_module", "__import__", "run_module", "find_spec", "reload"})
@@ -31,9 +33,9 @@ class Place:
     def module(self, base: str, dotted: str) -> list[str]:
         """Return the files that importing a dotted name from a folder `base` runs, packages first; none if it is not there."""
         found: list[str] = []
-        at = PurePosixPath(base)
-        for part in dotted.split("."):
-            at = at / part
+        at = base
+        for part in dotted.split(".", MOST_PARTS)[:MOST_PARTS]:
+            at = os.path.normpath(f"{at}/{part}")
             if self.has(f"{at}/__init__.py"):
                 found.append(f"{at}/__init__.py")
             elif self.has(f"{at}.py"):
@@ -47,15 +49,14 @@ def modules_reached(layer: Layer, place: Place, entry: str) -> list[str]:
     """Return the Python files that a text imports or runs by a name that stands in it."""
     here = _parent(layer.source.file)
     bases = list(dict.fromkeys([_parent(entry), here]))
+    further = _folders(layer, place, bases) if "sys.path" in layer.source.text else []
     found: list[str] = []
     for dotted, level in _imported(layer):
         if level:
             above = PurePosixPath(here, *[".."] * (level - 1)).as_posix()
             found += _in(place, os.path.normpath(above), dotted)
             continue
-        hits = next((hits for base in bases if (hits := place.module(base, dotted))), None)
-        if hits is None and "sys.path" in layer.source.text:
-            hits = next((hits for base in _folders(layer, place, bases) if (hits := place.module(base, dotted))), None)
+        hits = next((hits for base in (*bases, *further) if (hits := place.module(base, dotted))), None)
         found += hits or []
     for text in _spoken(layer):
         if text.endswith(".py"):

@@ -35,7 +35,8 @@ def read_script(path: Path) -> ReadScript:
     """
     if not path.is_dir():
         path.lstat()
-        return _Reading(path.parent).read([path.name], [])
+        script = path.resolve()
+        return _Reading(script.parent).read([script.name], [])
     files, problems = plain_files(path)
     reading = _Reading(path)
     scripts = [label(file, path) for file in files if file.suffix == ".py"]
@@ -44,32 +45,34 @@ def read_script(path: Path) -> ReadScript:
 
 
 class _Reading:
-    """One script being read. `done`: the layers of each file read so far."""
+    """One script being read. `done`: layers and problems of each file looked at so far."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.place = Place(folder)
         self.budget = Budget()
-        self.done: dict[str, list[Layer]] = {}
-        self.problems: list[Problem] = []
+        self.done: dict[str, tuple[list[Layer], list[Problem]]] = {}
 
     def read(self, entries: list[str], problems: list[Problem]) -> ReadScript:
         """Read the entries and what they reach."""
-        self.problems = [*problems, *self.problems]
         if not entries:
-            self.problems.append(Problem(".", None, f"no script: neither {ENTRY} nor another .py file lies in the folder"))
+            problems.append(Problem(".", None, f"no script: neither {ENTRY} nor another .py file lies in the folder"))
         sources: list[Source] = []
         met = set(entries)
-        todo = [(name, name) for name in entries]
+        todo = [(name, name, False) for name in entries]
         while todo:
-            name, entry = todo.pop(0)
-            for layer in self._file(name):
+            name, entry, payload = todo.pop(0)
+            layers, wrong = self._file(name, payload)
+            problems += wrong
+            for layer in layers:
                 sources.append(layer.source)
-                reached = modules_reached(layer, self.place, entry)
-                reached += payloads_named(layer, self.place, entry) if executes(layer) else []
-                todo += [(new, entry) for new in reached if new not in met]
-                met.update(reached)
-        return ReadScript(self.folder, entries[0] if entries else "", tuple(sources), tuple(dict.fromkeys(self.problems)))
+                modules = modules_reached(layer, self.place, entry)
+                payloads = payloads_named(layer, self.place, entry) if executes(layer) else []
+                todo += [(new, entry, new in payloads) for new in (*modules, *payloads) if new not in met]
+                met.update(modules, payloads)
+            if self.budget.spent:
+                break
+        return ReadScript(self.folder, entries[0] if entries else "", tuple(sources), tuple(dict.fromkeys(problems)))
 
     def entries(self, scripts: list[str]) -> list[str]:
         """Choose the entry among a folder's scripts; of several that may be it, all that no other of them reaches."""
@@ -77,30 +80,32 @@ class _Reading:
         if ENTRY in top or len(top) < 2:
             return [ENTRY] if ENTRY in top else top
         named = [name for name in top if name.startswith("train_gpt")] or top
-        reached = {
-            new for name in top for layer in self._file(name) for new in modules_reached(layer, self.place, name) if new != name
-        }
+        if len(named) == 1:
+            return named
+        reached: set[str] = set()
+        for name in named:
+            for layer in self._file(name)[0]:
+                reached.update(new for new in modules_reached(layer, self.place, name) if new != name)
         return [name for name in named if name not in reached] or named
 
-    def _file(self, name: str) -> list[Layer]:
-        """Return the layers of a file; what cannot be read becomes a problem."""
+    def _file(self, name: str, payload: bool = False) -> tuple[list[Layer], list[Problem]]:
+        """Return the layers of a file, and what of it cannot be read; a payload may be no script."""
         if name not in self.done:
             try:
-                self.done[name], problems = self._layers(name)
+                self.budget.pay("files", 1)
+                self.done[name] = self._payload(name) if payload else self._script(name)
             except UnreadError as error:
-                self.done[name], problems = [], [Problem(name, error.line, str(error))]
-            self.problems += problems
+                self.done[name] = [], [Problem(name, error.line, str(error))]
         return self.done[name]
 
-    def _layers(self, name: str) -> tuple[list[Layer], list[Problem]]:
-        path = self.folder / name
-        if path.suffix == ".py" or name in (ENTRY,):
-            return layers_of(name, decoded(read_bytes(path, self.folder, MOST_TEXT)), self.budget)
-        data = read_bytes(path, self.folder, MOST_PAYLOAD)
+    def _script(self, name: str) -> tuple[list[Layer], list[Problem]]:
+        return layers_of(name, decoded(read_bytes(self.folder / name, self.folder, MOST_TEXT)), self.budget)
+
+    def _payload(self, name: str) -> tuple[list[Layer], list[Problem]]:
+        data = read_bytes(self.folder / name, self.folder, MOST_PAYLOAD)
         text = unpacked(data, self.budget)
         if text is not None:
             return layers_of(name, text, self.budget, first=1)
         if not says_python(data[:MOST_TEXT]):
             return [], []
-        found, _ = layers_of(name, decoded(data), self.budget)  # prose that says "import" is no script
-        return found, []
+        return layers_of(name, decoded(data), self.budget)[0], []  # prose that says "import" is no script

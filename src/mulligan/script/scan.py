@@ -48,8 +48,10 @@ def tokens(text: str) -> int:
 def _code(skipped: re.Match[str]) -> str:
     """Return what stays of a string or a comment: of an f-string all, for it holds expressions."""
     at, text = skipped.start(), skipped.string
-    if text[at] == "#" or not _FIELDED.search(text[max(at - 2, 0) : at]):
+    if text[at] == "#":
         return ""
+    if not _FIELDED.search(text[max(at - 2, 0) : at]):
+        return '"'
     if (fields := skipped[0].count("{")) > MOST_FIELDS:
         raise UnreadError(f"an f-string with {fields:,} braces; it was not parsed", 1 + text.count("\n", 0, at))
     return skipped[0]

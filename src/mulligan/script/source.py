@@ -32,3 +32,7 @@ class UnreadError(ValueError):
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
+
+
+class SpentError(UnreadError):
+    """What reading one script may cost is spent: what comes after is not read either."""

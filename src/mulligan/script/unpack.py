@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from mulligan.script.codec import Codec, Filters, codecs_for, from_text
+from mulligan.script.codec import Codec, Filters, codecs_for, decoders_for
 from mulligan.script.scan import MOST_TEXT, MOST_TOKENS
-from mulligan.script.source import UnreadError
+from mulligan.script.source import SpentError, UnreadError
 
 MOST_WRAPS = 6
 """Codecs one around the other in one literal."""
-MOST_UNPACKED = 64_000_000
-"""Bytes that come out of all literals and layers of one script."""
-MOST_TRIED = 20_000
-"""Literals and texts within them of one script that are tried."""
+BOUNDS = {
+    "unpacked": (64_000_000, "bytes unpacked"),
+    "decoded": (16_000_000, "bytes of base 16 to 85 decoded"),
+    "folded": (32_000_000, "characters put together"),
+    "tried": (20_000, "literals looked into"),
+    "tokens": (MOST_TOKENS * 4 // 3, "tokens"),
+    "texts": (100, "texts"),
+    "files": (200, "files"),
+}
+"""What reading one script with all that it reaches may cost; at most 10 seconds and 600 MB."""
 _PROBE = 512
 _SAYS = re.compile(
     rb"(?m)(?:^|[;:])[ \t]*(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|def[ \t]+\w+[ \t]*[\[(]|class[ \t]+\w+[ \t]*[:(\[])"
@@ -21,21 +26,20 @@ _SAYS = re.compile(
 )
 
 
-@dataclass
 class Budget:
-    """What reading one script may still cost."""
+    """What reading one script may still cost. `spent`: something was asked for that was no longer left."""
 
-    unpacked: int = MOST_UNPACKED
-    tried: int = MOST_TRIED
-    tokens: int = MOST_TOKENS * 4 // 3
-    texts: int = 100
+    def __init__(self) -> None:
+        self.spent = False
+        self._left = {name: most for name, (most, _) in BOUNDS.items()}
 
     def pay(self, name: str, cost: int) -> None:
-        """Take `cost` from what is left; UnreadError where that was not enough."""
-        left = getattr(self, name) - cost
-        setattr(self, name, max(left, 0))
-        if left < 0:
-            raise UnreadError(f"this and what was read before take more than the bound on {name}; it was not read further")
+        """Take `cost` from what is left; SpentError where that is too little."""
+        self._left[name] -= cost
+        if self._left[name] < 0:
+            self.spent = True
+            most, unit = BOUNDS[name]
+            raise SpentError(f"reading ended here: more than {most:,} {unit} in all")
 
 
 def says_python(data: bytes | str) -> bool:
@@ -49,7 +53,7 @@ def unpacked(data: bytes, budget: Budget, filters: Sequence[Filters] = ()) -> st
     while todo:
         data, wraps = todo.pop(0)
         budget.pay("tried", 1)
-        for inner in (*_decompressed(data, budget, filters), *from_text(data)):
+        for inner in (*_decompressed(data, budget, filters), *_from_text(data, budget)):
             if says_python(inner) and (text := _text(inner)) is not None:
                 return text
             if wraps + 1 < MOST_WRAPS and len(inner) > 32:
@@ -68,6 +72,17 @@ def _decompressed(data: bytes, budget: Budget, filters: Sequence[Filters]) -> li
         if len(whole) > MOST_TEXT:
             raise UnreadError(f"unpacks ({codec.name}) to more than {MOST_TEXT:,} bytes; it was not read")
         found.append(whole)
+    return found
+
+
+def _from_text(data: bytes, budget: Budget) -> list[bytes]:
+    found = []
+    for decode in decoders_for(data):
+        budget.pay("decoded", len(data))
+        try:
+            found.append(decode(data))
+        except ValueError:
+            continue
     return found
 
 

@@ -1,5 +1,6 @@
 """A record folder as it lies on disk: its submission.json, its script, its logs, its other files. Anybody's. Torch-free."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +9,19 @@ from pathlib import Path
 from mulligan.records.read import read_record
 from mulligan.records.table import Row
 from mulligan.records.tree import READ, RecordFolder
+from mulligan.script.disk import plain_files, read_bytes
 from mulligan.script.script_file import ScriptFile
+from mulligan.script.source import UnreadError
 from mulligan.submit.seed_log import SeedLog, is_log
 from mulligan.submit.submission import Submission, Track, read_submission
 
+MOST_JSON, MOST_LOG = 8_000_000, 32_000_000
+"""Bytes of a submission.json and of a log that are read at most."""
+LOGS = frozenset({".log", ".txt"})
 SCRIPT, README, ABOUT, REQUIREMENTS = "train_gpt.py", "README.md", "submission.json", "requirements.txt"
-MOST_TEXT_BYTES, MOST_LINE_BYTES = 16 << 20, 4000
-"""Of a text that is longer, or a line of it, only so much is read."""
+MOST_TEXTS_BYTES, MOST_TEXT_BYTES, MOST_LINE_BYTES = 64 << 20, 16 << 20, 4000
+"""Of texts together, of one, or of a line of it, only so much is read as evidence."""
+GAP = re.compile(rb"[^\S\n]{40,}")
 
 
 @dataclass(frozen=True)
@@ -26,17 +33,17 @@ class Submitted:
 
     @cached_property
     def files(self) -> Sequence[Path]:
-        """Every file below the folder."""
-        return sorted(path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        """Every plain file below the folder; a link out of it, a pipe or a device is none."""
+        return plain_files(self.folder)[0]
 
     @cached_property
     def about(self) -> Submission | str:
         """submission.json, or why it cannot be read."""
         path = self.folder / ABOUT
-        if not path.is_file():
+        if path not in self.files:
             return "not there"
         try:
-            return read_submission(path.read_text("utf-8"))
+            return read_submission(read_bytes(path, self.folder, MOST_JSON).decode("utf-8"))
         except ValueError as error:
             return str(error)
 
@@ -49,19 +56,23 @@ class Submitted:
     def script(self) -> ScriptFile | None:
         """train_gpt.py, where there is one."""
         path = self.folder / SCRIPT
-        return ScriptFile.read(path) if path.is_file() else None
+        return ScriptFile.read(path) if path in self.files else None
 
     @cached_property
     def logs(self) -> tuple[SeedLog, ...]:
-        """The logs, by name of file."""
-        texts = [(path, path.read_text("utf-8", errors="replace")) for path in self.files if path.suffix in (".log", ".txt")]
-        return tuple(SeedLog.parse(path, text) for path, text in texts if is_log(path, text))
+        """The logs, by name of file; one of more than `MOST_LOG` bytes is not read."""
+        texts = [(path, _log_text(path, self.folder)) for path in self.files if path.suffix in LOGS]
+        return tuple(SeedLog.parse(path, text) for path, text in texts if text is not None and is_log(path, text))
 
     @cached_property
     def texts(self) -> dict[str, bytes]:
         """{path in the folder: contents} of README, JSON and logs, anybody's: long files and long lines are cut."""
-        paths = [path for path in self.files if READ.search(path.name) and not path.is_symlink()]
-        return {path.relative_to(self.folder).as_posix(): _cut(path) for path in paths}
+        found: dict[str, bytes] = {}
+        left = MOST_TEXTS_BYTES
+        for path in (path for path in self.files if READ.search(path.name) and not path.is_symlink()):
+            found[path.relative_to(self.folder).as_posix()] = _cut(path, min(left, MOST_TEXT_BYTES))
+            left -= min(left, path.stat().st_size)
+        return found
 
     @cached_property
     def record_rows(self) -> list[Row]:
@@ -105,10 +116,20 @@ class Submitted:
         return sorted({log.seed for log in self.logs if log.seed is not None})
 
 
-def _cut(path: Path) -> bytes:
+def _cut(path: Path, most: int) -> bytes:
+    """Return the beginning of a text, its long lines cut and its long gaps closed: patterns search gaps for long."""
     with path.open("rb") as file:
-        data = file.read(MOST_TEXT_BYTES)
+        data = GAP.sub(b" ", file.read(most))
     return b"\n".join(line[:MOST_LINE_BYTES] for line in data.split(b"\n"))
+
+
+def _log_text(path: Path, folder: Path) -> str | None:
+    """Return the text of a file that may be a log, its lines ending in line feeds; None of one that cannot be read."""
+    try:
+        data = read_bytes(path, folder, MOST_LOG)
+    except UnreadError:
+        return None
+    return data.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def listed(items: Sequence[object], most: int = 6) -> str:

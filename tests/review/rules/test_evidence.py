@@ -1,6 +1,7 @@
 """R11: score against logs, seeds and their configuration, hardware, the record claim; nothing of it is asked of code alone."""
 
 import json
+import time
 
 import pytest
 
@@ -138,3 +139,12 @@ def test_code_alone_is_not_checked(tmp_path):
 )
 def test_seeds_named_in_prose(text, seeds):
     assert named_seeds(text) == seeds
+
+
+def test_a_hostile_log_costs_little(tmp_path):
+    lines = ["a:" * 1500, " " * 3900 + "x", "x " * 1900, "seed " * 700, "(" * 3000, "Hyperparameters:", "1" * 3900]
+    folder = write_folder(tmp_path, about=BASE, logs={"train_seed9.log": "train_loss:1\n" + "\n".join(lines * 60)})
+    started = time.monotonic()
+    for code in ("R1", "R2", "R11"):
+        found(folder, code)
+    assert time.monotonic() - started < 5

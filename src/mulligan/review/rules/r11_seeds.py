@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from mulligan.review.evidence import Evidence
 from mulligan.review.finding import Finding, NotChecked
 from mulligan.review.subject import Subject
-from mulligan.submit.check_record import FEWEST_SEEDS
+from mulligan.submit.check_seeds import FEWEST_SEEDS
 from mulligan.submit.submitted import README, listed
 
 CODE = "R11"
@@ -24,9 +24,9 @@ PROCESSES = 8
 BLOCK = re.compile(r"^\s*hyperparameters:?\s*$", re.IGNORECASE)
 IN_BLOCK = re.compile(r"^\s+(\w+)\s*[:=]\s*(.*)$")
 PAIR = re.compile(r"(?:^|\s)([a-z]\w*)[:=]([^\s,]+)")
-PLAIN_LINE = re.compile(r"^(?:[a-z]\w*[:=][^\s,]+[\s,]*){2,}$", re.IGNORECASE)
+PLAIN_LINE = re.compile(r"^(?:[a-z]\w*[:=][^\s,]+(?:[\s,]+|$)){2,}$", re.IGNORECASE)
 OWN = re.compile(
-    r"(?:^|_)(?:seed|run|paths?|dir|file|logfile|log|id|device|host|port|time|timestamp|memory|elapsed|shards?)(?:_|$)"
+    r"(?:^|_)(?:seed|run|paths?|dir|file|logfile|log|id|device|host|port|time|timestamp|memory|elapsed|shards?|start|end|date|commit|pod)(?:_|$)"
     r"|^(?:local_)?rank$|^(?:val|train)_(?:loss|bpb)$",
     re.IGNORECASE,
 )

@@ -3,9 +3,9 @@
 from types import ModuleType
 
 from mulligan.review.card import rule_of
-from mulligan.review.rules import r01_size, r02_clocks, r11_record, r11_score, r11_seeds
+from mulligan.review.rules import r01_size, r02_clocks, r10_overrun, r11_record, r11_score, r11_seeds
 
-MODULES: tuple[ModuleType, ...] = (r01_size, r02_clocks, r11_record, r11_score, r11_seeds)
+MODULES: tuple[ModuleType, ...] = (r01_size, r02_clocks, r10_overrun, r11_record, r11_score, r11_seeds)
 RULES = tuple(rule_of(module) for module in MODULES)
 NAMES = {
     "R1": "size",

@@ -6,7 +6,8 @@ What it finds       A loop over documents (start and length) that collects windo
 Why it matters      A document shorter than the window is scored on into the next ones, with little context: those targets and
                     their bytes count several times, and the score is over another text.
 Example             `for start, length in documents: windows.append((start + w, s))`, then `end = min(start + seq_len, total)`.
-What it cannot see  Windows whose end is worked out otherwise than by a minimum, or in another function than their list.
+What it cannot see  Windows whose end is worked out otherwise than by a minimum, or in another function than their list;
+                    whether a setting turns them off.
 Source              Rule R10, coverage: every position is scored once. parameter-golf PR 199, whose null result on isolated
                     documents came of it.
 """

@@ -23,6 +23,7 @@ check: $(VENV)/installed-dev docs
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/generate_levers.py --check
 	$(BIN)/python docs/generate_claims.py --check
+	$(BIN)/python docs/generate_rules.py --check
 	$(BIN)/python docs/generate_study_file.py --check
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 

@@ -1,13 +1,17 @@
 """A way of scoring that looks where it must not is seen, and gets nothing; a corpus is copied without its train split."""
 
+import py_compile
 import sys
+from dataclasses import replace
 
 import pytest
 
 from mulligan.audit.case import Case
 from mulligan.audit.child import Opened
-from mulligan.audit.isolation import answer_of, library_folders, start, validation_alone
+from mulligan.audit.isolation import answer_of, isolation, library_folders, start, validation_alone
+from mulligan.audit.judge import examinee_of
 from mulligan.core.config import parse_config
+from mulligan.core.execution import Execution
 from mulligan.evaluate.config import EvaluateConfig
 from mulligan.values.corpus import Corpus
 from mulligan.values.weights import Weights
@@ -84,6 +88,31 @@ def test_what_looks_around_is_seen_and_gets_nothing(tmp_path):
     if not found["network"] and not found["files"]:  # else the kernel refuses to withhold them, and says so
         assert found["error"] is None
         assert found["digest"]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_the_compiled_form_of_a_lever_is_no_file_from_outside(tmp_path, cached):
+    corpus = write_corpus(tmp_path / "corpus")
+    (tmp_path / "lever.py").write_text(CURIOUS.replace("SECRET", str(tmp_path / "corpus" / "train_000000.bin")))
+    if cached:
+        py_compile.compile(str(tmp_path / "lever.py"))
+    examinee = examinee_with_levers(tmp_path, corpus, (tmp_path / "lever.py",))
+    opened, _, _ = isolation(examinee)
+    assert "as-it-is-loaded" in opened.evidence  # what it does open from outside is told
+    assert "__pycache__" not in opened.evidence
+    assert opened.evidence.startswith("1 not allowed")
+
+
+def examinee_with_levers(folder, corpus, levers):
+    """Return a flat reading of a random network; its case names lever files."""
+    model = random_network(model_config(vocab_size=260)).eval()
+    weights = folder / "weights.safetensors"
+    Weights(dict(model.state_dict()), model.config.canonical(), {"kind": "last"}).to_file(weights)
+    data = {"windows": [{"kind": "flat", "context_len": 8}], "precision": "fp32", "bytes": "piece"}
+    config = parse_config(EvaluateConfig, data, "")
+    settings = {"point": "quantized", "windows": config.windows[0], "num_documents": 2, "split": "validation"}
+    case = Case(config, settings, weights, corpus.folder, "cpu", 1, (), None)
+    return replace(examinee_of(case, "flat", Execution("cpu")), case=replace(case, levers=levers))
 
 
 def test_a_copy_has_the_validation_split_alone(tmp_path):

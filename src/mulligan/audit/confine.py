@@ -14,9 +14,9 @@ from pathlib import Path
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_NO_NEW_PRIVS = 38
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
-ALL_RIGHTS = (1 << 13) - 1
-"""The rights over files that the first version of Landlock knows."""
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = 1, 2, 4, 8, 1 << 14
+RIGHTS = ((1, (1 << 13) - 1), (2, 1 << 13), (3, TRUNCATE))
+"""The rights over files that each version of Landlock added: 2 to link across folders, 3 to cut a file short by its name."""
 
 
 def leave_network() -> str:
@@ -42,7 +42,9 @@ def keep_files(readable: Iterable[Path], scratch: Path, forbidden: Path) -> str:
     """
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        handled = ctypes.c_uint64(ALL_RIGHTS)
+        version = libc.syscall(CREATE_RULESET, None, 0, 1)
+        all_rights = sum(rights for since, rights in RIGHTS if since <= version)
+        handled = ctypes.c_uint64(all_rights)
         rules = libc.syscall(CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
     except (AttributeError, OSError, TypeError) as error:
         return f"this system has no Landlock ({error})"
@@ -50,8 +52,8 @@ def keep_files(readable: Iterable[Path], scratch: Path, forbidden: Path) -> str:
         return f"this kernel has no Landlock ({os.strerror(ctypes.get_errno())})"
     for path in readable:
         _allow(libc, rules, path, EXECUTE | READ_FILE | READ_DIR)
-    _allow(libc, rules, scratch, ALL_RIGHTS)
-    _allow(libc, rules, Path("/dev"), READ_FILE | READ_DIR | WRITE_FILE)
+    _allow(libc, rules, scratch, all_rights)
+    _allow(libc, rules, Path("/dev"), (READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE) & all_rights)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.syscall(RESTRICT_SELF, rules, 0):
         return f"Landlock was refused ({os.strerror(ctypes.get_errno())})"
     os.close(rules)

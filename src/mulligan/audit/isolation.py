@@ -1,5 +1,6 @@
 """Rules 10 and 12: scoring needs the artifact and the validation split alone, and as many processes as one likes."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -29,7 +30,8 @@ def isolation(examinee: Examinee) -> tuple[Finding, ...]:
         return tuple(found for rule in RULES for found in not_checked(rule, NO_CASE))
     with tempfile.TemporaryDirectory() as folder:
         case = examinee.case.at(validation_alone(examinee.case.corpus, Path(folder) / "corpus"))
-        readable = [*library_folders(), str(case.corpus.resolve()), str(case.weights.resolve()), *map(str, case.levers)]
+        kept = [*case.levers, *map(compiled, case.levers)]
+        readable = [*library_folders(), str(case.corpus.resolve()), str(case.weights.resolve()), *map(str, kept)]
         given = {"case": case.to_json(), "path": library_folders(), "readable": readable}
         forbidden, scratch = Path(folder) / "forbidden", Path(folder) / "scratch"
         scratch.mkdir()
@@ -98,10 +100,15 @@ def library_folders() -> list[str]:
     return [str(path) for path in dict.fromkeys([source, *kept, Path(sys.prefix), Path(sys.base_prefix)])]
 
 
+def compiled(source: Path) -> Path:
+    """Return where Python keeps the compiled form of a source file, which it opens in its place."""
+    return Path(importlib.util.cache_from_source(str(source.resolve())))
+
+
 def start(given: dict[str, Any]) -> "subprocess.Popen[str]":
-    """Start `child.py` in a process of its own."""
+    """Start `child.py` in a process of its own, which compiles no file for later."""
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([sys.executable, "-P", CHILD], text=True, **pipes)
+    process = subprocess.Popen([sys.executable, "-P", "-B", CHILD], text=True, **pipes)
     assert process.stdin is not None
     process.stdin.write(json.dumps(given))
     process.stdin.close()

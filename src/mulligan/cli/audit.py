@@ -1,5 +1,6 @@
-"""`mulligan audit`: the tests of legality on a finished run's own artifact."""
+"""`mulligan audit`: the tests of legality on a finished run's own artifact, and the review of what somebody submitted."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -10,19 +11,48 @@ FAILED, NOT_ALL_CHECKED = 1, 7
 
 
 def audit(
-    run: Annotated[str, Parameter(help="A run's record in the store (RECIPE-seedN-digest), or as much as fits one only.")],
+    path: Annotated[
+        str, Parameter(help="A submission's folder or script (.py), a clone of records, or a run's record in the store.")
+    ] = "",
     /,
     *,
+    review: Annotated[Path | None, Parameter(help="Write the review of a submission as Markdown, ready to post.")] = None,
+    explain: Annotated[str | None, Parameter(help="Show a rule's card, such as R6; all: every rule in a line.")] = None,
+    run: Annotated[bool, Parameter(negative="", help="Also import it and run its network, locked in.")] = False,
+    since: Annotated[str | None, Parameter(help="Review what the branch at PATH adds below records/ since REV.")] = None,
+    heads: Annotated[bool, Parameter(negative="", help="Of a clone: review what every pull-request head adds.")] = False,
+    csv: Annotated[Path | None, Parameter(help="Of many folders: write one row each.")] = None,
     data: Data = None,
     store: StoreFolder = DEFAULT_STORE,
     device: Device = "auto",
     threads: Threads = None,
     json: AsJson = False,
 ) -> int:
-    """Test every reading of RUN's artifact against the rules that make a score legal, on a short passage of validation text.
+    """Say of a submission, rule by rule, pass, fail or not checked, with file and line; nothing of it is run without --run.
 
-    Exit codes: 0 every rule passes, 1 one fails, 2 usage, 7 none fails but something could not be checked here.
+    A finished run of the store is tested instead: every reading of its artifact, on a short passage of validation text.
+    Exit codes: 0 no rule fails, 1 one does, 2 usage; of a run also 7: none fails but something could not be checked here.
     """
+    from mulligan.cli.audit_clone import audit_clone, audit_since
+    from mulligan.cli.audit_submission import audit_submission
+    from mulligan.cli.audit_submission import explain as show_card
+    from mulligan.review.clone import is_clone
+
+    if explain is not None:
+        return show_card(explain, as_json=json)
+    if not path:
+        raise ValueError("Give a submission's folder or script, or a run of the store; or --explain RULE.")
+    given = Path(path)
+    if since is not None:
+        return audit_since(given, since, csv, as_json=json)
+    if heads or (given.is_dir() and is_clone(given)):
+        return audit_clone(given, csv, heads=heads, as_json=json)
+    if given.is_dir() or (given.suffix == ".py" and given.is_file()):
+        return audit_submission(given, review, run=run, as_json=json)
+    return _audit_run(path, data, store, device, threads, as_json=json)
+
+
+def _audit_run(run: str, data: Path | None, store: Path, device: str, threads: int | None, *, as_json: bool) -> int:
     import torch
 
     from mulligan.audit.judge import examinees, judge
@@ -52,7 +82,7 @@ def audit(
             )
     verdicts = {found["verdict"] for reading in readings for found in reading["findings"]}
     code = FAILED if "fail" in verdicts else NOT_ALL_CHECKED if "not checked" in verdicts else 0
-    if json:
+    if as_json:
         print_json({"name": result["name"], "readings": readings})
     else:
         _print(result["name"], readings)

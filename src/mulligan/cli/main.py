@@ -19,7 +19,7 @@ COMMANDS = {
     "pareto": "Draw score against bytes for the checkpoint of a finished run, hundreds of points.",
     "curves": "Draw one or two scores by place in window or document, token frequency, or progress.",
     "report": "Write one self-contained HTML page of a finished run.",
-    "audit": "Test whether the scores of a finished run are legal, rule by rule, on its own artifact.",
+    "audit": "Review a submission, or test a finished run of one's own: is its score legal, rule by rule.",
     "doctor": "Check this machine: Python, torch, threads, codecs, store.",
 }
 GROUPS = {

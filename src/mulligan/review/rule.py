@@ -11,7 +11,7 @@ Check = Callable[[Subject], Iterator[Finding | NotChecked]]
 
 @dataclass(frozen=True)
 class Rule:
-    """`code`: R1 to R13. `card`: five headings in Markdown (What it finds, Why it matters, Example, What it cannot see, Source)."""
+    """`code`: R1 to R13. `card`: five headings in Markdown, those of `card.HEADINGS`."""
 
     code: str
     title: str

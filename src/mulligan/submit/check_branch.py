@@ -12,12 +12,8 @@ DEPTH = 3
 
 def branch(folder: Submitted, since: str) -> tuple[Finding, ...]:
     """The branch (with what is not committed yet) only adds files, all of them in the folder. ValueError outside of git."""
-    root = Path(_git(folder.folder, "rev-parse", "--show-toplevel").strip())
+    root, base, changed = _changed(folder.folder, since)
     here = PurePosixPath(folder.folder.resolve().relative_to(root.resolve()).as_posix())
-    base = _git(root, "merge-base", since, "HEAD").strip()
-    fields = _git(root, "diff", "--name-status", "--no-renames", "-z", base, "--").split("\0")[:-1]
-    changed = list(zip(fields[1::2], fields[::2], strict=True))
-    changed += [(path, "A") for path in _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]]
     wrong = []
     if len(here.parts) != DEPTH or here.parts[0] != "records":
         wrong.append(f"{here} is not records/<track>/<folder>")
@@ -32,6 +28,24 @@ def branch(folder: Submitted, since: str) -> tuple[Finding, ...]:
     if _git(root, "ls-tree", "-r", "--name-only", base, "--", f"{here}/"):
         wrong.append(f"{here} was there already at {since}")
     return finding("branch", "; ".join(wrong) or None, f"{len(changed)} files added since {since}, all in {here}")
+
+
+def added_folders(path: Path, since: str) -> tuple[Path, list[Path]]:
+    """Return a repository's root, and the folders records/<track>/<folder> in which a branch adds files, not deleted again."""
+    root, _, changed = _changed(path, since)
+    parts = [PurePosixPath(name).parts for name, status in changed if status == "A"]
+    folders = {root.joinpath(*found[:DEPTH]) for found in parts if len(found) > DEPTH and found[0] == "records"}
+    return root, sorted(folder for folder in folders if folder.is_dir())
+
+
+def _changed(path: Path, since: str) -> tuple[Path, str, list[tuple[str, str]]]:
+    """Return a repository's root, where the branch left `since`, and (path, status) of what differs, committed or not."""
+    root = Path(_git(path, "rev-parse", "--show-toplevel").strip())
+    base = _git(root, "merge-base", since, "HEAD").strip()
+    fields = _git(root, "diff", "--name-status", "--no-renames", "-z", base, "--").split("\0")[:-1]
+    changed = list(zip(fields[1::2], fields[::2], strict=True))
+    changed += [(name, "A") for name in _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]]
+    return root, base, changed
 
 
 def _git(folder: Path, *arguments: str) -> str:

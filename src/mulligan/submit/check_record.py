@@ -5,9 +5,9 @@ from pathlib import Path
 from mulligan.audit.finding import Finding, finding, not_checked
 from mulligan.compare.record import APPLIED_ALPHA, MARGIN_NATS, WRITTEN_ALPHA, Record, Rule, Unit, nats_to_bpb, record
 from mulligan.submit.check_scores import seed_scores
+from mulligan.submit.check_seeds import FEWEST_SEEDS
 from mulligan.submit.submitted import Submitted
 
-FEWEST_SEEDS = 3
 UNITS: dict[str, Unit] = {"bpb": "bits per byte", "nats": "nats per token"}
 
 

@@ -12,6 +12,7 @@ from mulligan.submit.seed_log import SeedLog
 from mulligan.submit.submitted import Submitted, listed
 
 LIMIT_SECONDS = 600.0
+FEWEST_SEEDS = 3
 Differs = Callable[[str, dict[str, Any] | None], str]
 """From a recipe's digest, and the recipe that was meant, to how they differ, in words; empty where nobody knows."""
 

@@ -1,10 +1,14 @@
 """A record folder as it lies on disk: its submission.json, its script, its logs, its other files. Anybody's. Torch-free."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mulligan.records.read import read_record
+from mulligan.records.table import Row
+from mulligan.records.tree import READ, RecordFolder
 from mulligan.script.disk import plain_files, read_bytes
 from mulligan.script.script_file import ScriptFile
 from mulligan.script.source import UnreadError
@@ -15,6 +19,9 @@ MOST_JSON, MOST_LOG = 8_000_000, 32_000_000
 """Bytes of a submission.json and of a log that are read at most."""
 LOGS = frozenset({".log", ".txt"})
 SCRIPT, README, ABOUT, REQUIREMENTS = "train_gpt.py", "README.md", "submission.json", "requirements.txt"
+MOST_TEXTS_BYTES, MOST_TEXT_BYTES, MOST_LINE_BYTES = 64 << 20, 16 << 20, 4000
+"""Of texts together, of one, or of a line of it, only so much is read as evidence."""
+GAP = re.compile(rb"[^\S\n]{40,}")
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,21 @@ class Submitted:
         return tuple(SeedLog.parse(path, text) for path, text in texts if text is not None and is_log(path, text))
 
     @cached_property
+    def texts(self) -> dict[str, bytes]:
+        """{path in the folder: contents} of README, JSON and logs, anybody's: long files and long lines are cut."""
+        found: dict[str, bytes] = {}
+        left = MOST_TEXTS_BYTES
+        for path in (path for path in self.files if READ.search(path.name) and not path.is_symlink()):
+            found[path.relative_to(self.folder).as_posix()] = _cut(path, min(left, MOST_TEXT_BYTES))
+            left -= min(left, path.stat().st_size)
+        return found
+
+    @cached_property
+    def record_rows(self) -> list[Row]:
+        """Every figure that logs, README and submission.json give, with file and line, and where they disagree."""
+        return read_record(RecordFolder(self.folder.resolve().parent.name, self.folder.resolve().name, self.texts))
+
+    @cached_property
     def track(self) -> Track:
         """The track."""
         if self.asked_track:
@@ -92,6 +114,13 @@ class Submitted:
         if about and about.seed_results:
             return [int(seed) for seed in about.seed_results if seed.isdigit()]
         return sorted({log.seed for log in self.logs if log.seed is not None})
+
+
+def _cut(path: Path, most: int) -> bytes:
+    """Return the beginning of a text, its long lines cut and its long gaps closed: patterns search gaps for long."""
+    with path.open("rb") as file:
+        data = GAP.sub(b" ", file.read(most))
+    return b"\n".join(line[:MOST_LINE_BYTES] for line in data.split(b"\n"))
 
 
 def _log_text(path: Path, folder: Path) -> str | None:

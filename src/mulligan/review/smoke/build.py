@@ -1,0 +1,86 @@
+"""Which class of a script is the network, and how the script makes one."""
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from mulligan.review.smoke.slices import NotFoundError, Script, last_name, loaded
+
+
+def build(script: Script) -> tuple[nn.Module, str]:
+    """Return the network as the script makes it, and the name of its class.
+
+    NotFoundError where no call makes one; what the code raises, when every call fails, comes through.
+    """
+    problem: Exception = NotFoundError("no class of a network is made anywhere in the script")
+    for name in candidates(script):
+        for call in script.calls.get(name, []):
+            if makes(script, call) is None or inside_a_network(script, call):
+                continue
+            try:
+                found = script.value(call)
+            except Exception as error:
+                problem = error
+                continue
+            if isinstance(found, nn.Module) and any(True for _ in found.parameters()):
+                return found, name
+    raise problem
+
+
+def candidates(script: Script) -> list[str]:
+    """Return the names of classes of networks that the script makes, the one built of most others first."""
+    classes = network_classes(script.globals)
+    bodies = {node.name: node for node in ast.walk(script.tree) if isinstance(node, ast.ClassDef)}
+    made = {name for name in classes if any(not inside_a_network(script, call) for call in script.calls.get(name, []))}
+    return sorted(made, key=lambda name: -len(parts(name, bodies, classes)))
+
+
+def network_classes(found: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
+    """Return the classes of networks among names, those of torch left out."""
+    return {
+        name: value
+        for name, value in found.items()
+        if inspect.isclass(value) and issubclass(value, nn.Module) and not value.__module__.startswith("torch.")
+    }
+
+
+def parts(name: str, bodies: Mapping[str, ast.ClassDef], classes: Mapping[str, Any]) -> set[str]:
+    """Return the classes of networks that one is built of, itself among them; of one from another file, by its own text."""
+    found, waiting = set[str](), [name]
+    while waiting:
+        at = waiting.pop()
+        if at in found:
+            continue
+        found.add(at)
+        body = bodies.get(at) or _source_of(classes.get(at))
+        if body is not None:
+            waiting += [other for other in loaded(body) if other in classes or other in bodies]
+    return found
+
+
+def _source_of(kind: type[nn.Module] | None) -> ast.AST | None:
+    try:
+        return ast.parse(inspect.getsource(kind)) if kind is not None else None
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
+def makes(script: Script, call: ast.Call) -> type[nn.Module] | None:
+    """Return the class of network that a call makes, None where it makes none."""
+    return network_classes(script.globals).get(last_name(call.func))
+
+
+def inside_a_network(script: Script, node: ast.AST) -> bool:
+    """Say whether a node stands in the class of a network: what is made there is a part."""
+    held = script.class_of(node)
+    return held is not None and held.name in network_classes(script.globals)
+
+
+def required(function: Any) -> Iterator[str]:
+    """Yield the parameters that a call must give by position."""
+    for one in inspect.signature(function).parameters.values():
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty:
+            yield one.name

@@ -1,0 +1,106 @@
+"""The smoke test: what a submission shows when its script is imported, its network built and run once, in a cell.
+
+What it says of itself is told by code that runs beside the submission's own, so a hostile script can lie about it; it cannot
+reach anything with that.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mulligan.review.finding import Finding, NotChecked
+from mulligan.review.smoke.start import MEMORY, SECONDS, run_child
+from mulligan.review.subject import Subject
+from mulligan.submit.check_code import DISTRIBUTIONS
+from mulligan.submit.submitted import REQUIREMENTS
+
+RULE = "R12"
+PACKAGES = frozenset(
+    """
+    apex bitsandbytes brotli causal_conv1d constriction cupy cutlass datasets deepspeed einops fla huggingface_hub
+    kernels lightning liger_kernel mamba_ssm matplotlib numba nvidia pandas psutil pynvml requests scipy sklearn
+    tiktoken tokenizers tqdm transformer_engine transformers triton wandb xformers yaml zstandard
+    """.split()  # noqa: SIM905
+)
+"""Public packages that a script of the challenge may import and that may be missing here."""
+LONGEST_REQUIREMENTS = 1 << 16
+OWN_FAULTS = frozenset({"NameError", "IndentationError", "SyntaxError"})
+"""Errors at import that no other machine would mend."""
+
+
+def smoke(
+    subject: Subject, seconds: float = SECONDS, memory: int = MEMORY
+) -> tuple[list[Finding | NotChecked], dict[str, Any]]:
+    """Run the smoke test; return what it found, and what it printed by name.
+
+    `seconds`: of wall clock; `memory`: bytes of address space. Where the kernel refuses the cell, nothing is run.
+    """
+    if not subject.sources:
+        return [NotChecked(RULE, "smoke test: no script that could be read")], {}
+    entry = subject.sources[0].file
+    inner = max((source for source in subject.sources if source.file == entry), key=lambda source: source.layer)
+    elsewhere = sorted(required_packages(subject.folder.folder) | PACKAGES | DISTRIBUTIONS.keys())
+    work = {"script": entry, "text": inner.text, "elsewhere": elsewhere}
+    answer = run_child(subject.folder.folder, work, seconds, memory)
+    return list(judged(answer, entry, elsewhere)), printed(answer["lines"])
+
+
+def required_packages(folder: Path) -> set[str]:
+    """Return the names in requirements.txt, as modules are written."""
+    path = folder / REQUIREMENTS
+    if not path.is_file():
+        return set()
+    with path.open(errors="replace") as file:
+        lines = file.read(LONGEST_REQUIREMENTS).splitlines()
+    words = [line.split("#")[0].replace("-", "_").strip() for line in lines]
+    return {"".join(c if c.isalnum() or c == "_" else " " for c in word).split()[0] for word in words if word[:1].isalpha()}
+
+
+def printed(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the steps measured."""
+    names = {"seconds": "import_seconds"}
+    kept = ("imported", "built", "forward")
+    return {
+        names.get(name, name): value
+        for line in lines
+        if line["step"] in kept and "error" not in line
+        for name, value in line.items()
+        if name != "step"
+    }
+
+
+def judged(answer: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Iterator[Finding | NotChecked]:
+    """Yield what follows from how far the steps came."""
+    by = {line["step"]: line for line in answer["lines"]}
+    refused = by.get("confined", {}).get("refused")
+    if refused or "confined" not in by:
+        yield NotChecked(RULE, f"smoke test: nothing was run: {refused or answer['end']}")
+        return
+    for step, what in (("imported", "import"), ("built", "building the network"), ("forward", "a forward")):
+        line = by.get(step)
+        if line is None:
+            yield NotChecked(RULE, f"smoke test: {what}: {answer['end'] or 'it ended without a word'}")
+            return
+        if "error" in line:
+            yield judged_error(what, line["error"], entry, elsewhere)
+            return
+    if not by["forward"].get("finite"):
+        message = "smoke test: on random tokens, from its initial weights, the network's output is not finite"
+        yield Finding(RULE, "broken_script", "warning", entry, None, message)
+
+
+def judged_error(what: str, error: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Finding | NotChecked:
+    """Return a finding for an error that is the script's own, else that something was not checked."""
+    kind, message, missing = error["type"], error["message"], (error["missing"] or "").split(".")[0]
+    said = f"smoke test: {what}: {kind}: {message}"
+    own = kind in OWN_FAULTS
+    if kind == "ModuleNotFoundError":
+        own = missing not in elsewhere and missing not in sys.stdlib_module_names
+        said += f"; no file of the folder, and not named in {REQUIREMENTS}" if own else ""
+    if kind == "SyntaxError" and sys.version_info < (3, 12) and ("f-string" in message or error["file"] == entry):
+        own = False  # the script was parsed, so a later Python reads it
+    if own and what == "import" and error["file"]:
+        return Finding(RULE, "broken_script", "violation", error["file"], error["line"], said)
+    place = f" ({error['file']}, line {error['line']})" if error["file"] else ""
+    return NotChecked(RULE, said + place)

@@ -1,0 +1,151 @@
+"""A submission's network is found, built and run; what the script itself broke is a finding, what is missing here is not."""
+
+import pytest
+
+from mulligan.review.finding import Finding, NotChecked
+from mulligan.review.smoke.run import judged_error
+from smoke_submission import MAIN, NETWORK, smoked, write
+
+HELD_ELSEWHERE = """
+class Trainer:
+    def __init__(self, settings, net_of):
+        self.net = net_of(settings, 3)
+
+def make(chosen, depth, size=8):
+    wide = 2 * size
+    wide += chosen.size
+    with torch.device("cuda"):
+        return Net(chosen.tokens, wide, depth)
+
+def start(later, chosen):
+    trainer = make(chosen, depth=5)
+
+def main():
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=int, default=4)
+    given = parser.parse_args()
+    given.tokens = 400
+    start(None, given)
+
+if __name__ == "__main__":
+    main()
+"""
+ATTENDS = """
+from flash_attn_interface import flash_attn_func as attend
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def fast(x, size: tl.constexpr):
+    return x
+
+
+@torch.compile(dynamic=False)
+def twice(x):
+    return 2 * x
+
+
+class Attends(nn.Module):
+    def __init__(self, settings):
+        super().__init__()
+        self.inner = Net(settings.tokens, settings.size, settings.depth).cuda().bfloat16()
+        self.start = torch.zeros(1, device="cuda")
+
+    def forward(self, x):
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            q = self.inner.table(x).unflatten(-1, (4, 4))
+            return twice(attend(q, q[:, :, :2], q[:, :, :2], causal=True)) + self.start.cuda()
+
+
+if __name__ == "__main__":
+    torch.cuda.set_device(0)
+    network = Attends(Settings())
+"""
+
+
+def test_the_network_that_main_makes_is_built_and_run(tmp_path):
+    subject = write(tmp_path / "folder", NETWORK + MAIN)
+    result = smoked(subject)
+    if result:
+        found, said = result
+        assert found == []
+        assert said.pop("import_seconds") >= 0
+        assert said.pop("output") == []
+        num_bytes = (tmp_path / "folder" / "train_gpt.py").stat().st_size
+        shape = {"vocabulary": 300, "width": 16, "layers": 3, "applied": 3, "positions": 64, "finite": True}
+        size = {"parameters": 300 * 16 + 3 * (16 * 16 + 16), "code_bytes": num_bytes, "files": ["train_gpt.py"]}
+        assert said == {**shape, **size, "network": "Net", "stand_ins": []}
+
+
+def test_arguments_are_followed_through_callers(tmp_path):
+    result = smoked(write(tmp_path / "folder", NETWORK + HELD_ELSEWHERE))
+    if result:
+        found, said = result
+        assert found == []
+        assert (said["vocabulary"], said["width"], said["layers"]) == (400, 20, 5)
+
+
+def test_what_a_gpu_would_do_is_stood_in_for(tmp_path):
+    result = smoked(write(tmp_path / "folder", NETWORK + ATTENDS))
+    if result:
+        found, said = result
+        assert found == []
+        assert said["output"] == [1, 64, 4, 4]
+        assert said["stand_ins"] == ["triton"]
+        assert said["network"] == "Attends"
+
+
+def test_helper_modules_are_imported_and_their_bytes_told(tmp_path):
+    text = "import torch\nfrom parts import Net, Settings\n" + MAIN
+    result = smoked(write(tmp_path / "folder", text, parts_dot_py=NETWORK))
+    if result:
+        found, said = result
+        assert found == []
+        assert said["files"] == ["parts.py", "train_gpt.py"]
+        assert said["code_bytes"] == len(text) + len(NETWORK)
+
+
+def test_a_module_that_nobody_has_is_the_script_s_own_fault(tmp_path):
+    result = smoked(write(tmp_path / "folder", "import torch, mamba_ssm, rarely_seen\nimport nowhere_to_be_found",
+                          requirements_dot_txt="# all\nrarely-seen>=1\n"))  # fmt: skip
+    if result:
+        ((found,), said) = result
+        message = (
+            "smoke test: import: ModuleNotFoundError: No module named 'nowhere_to_be_found'; no file of the folder, and not "
+        )
+        expected = Finding("R12", "broken_script", "violation", "train_gpt.py", 2, message + "named in requirements.txt")
+        assert found == expected
+        assert said == {}
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "line"),
+    [
+        ("import", {"type": "ModuleNotFoundError", "missing": "nowhere.inner", "file": "a.py", "line": 3}, 3),
+        ("import", {"type": "ModuleNotFoundError", "missing": "tomllib", "file": "a.py", "line": 3}, None),
+        ("import", {"type": "ModuleNotFoundError", "missing": "known.inner", "file": "a.py", "line": 3}, None),
+        ("import", {"type": "ModuleNotFoundError", "missing": "nowhere", "file": "", "line": None}, None),
+        ("import", {"type": "NameError", "missing": None, "file": "a.py", "line": 4}, 4),
+        ("forward", {"type": "NameError", "missing": None, "file": "a.py", "line": 4}, None),
+        ("import", {"type": "SyntaxError", "missing": None, "file": "helper.py", "line": 5}, 5),
+        ("import", {"type": "FileNotFoundError", "missing": None, "file": "a.py", "line": 6}, None),
+    ],
+)
+def test_what_is_broken_and_what_is_only_missing_here(step, error, line):
+    found = judged_error(step, {"message": "why", **error}, "train_gpt.py", ["known"])
+    if line is None:
+        assert isinstance(found, NotChecked)
+        assert f"smoke test: {step}: {error['type']}: why" in found.reason
+    else:
+        assert isinstance(found, Finding)
+        assert (found.file, found.line, found.severity) == (error["file"], line, "violation")
+
+
+def test_a_script_that_a_later_python_reads_is_not_broken(monkeypatch):
+    error = {"type": "SyntaxError", "message": "f-string: unmatched", "missing": None, "file": "train_gpt.py", "line": 5}
+    monkeypatch.setattr("sys.version_info", (3, 11))
+    assert isinstance(judged_error("import", error, "train_gpt.py", []), NotChecked)
+    monkeypatch.setattr("sys.version_info", (3, 12))
+    assert isinstance(judged_error("import", error, "train_gpt.py", []), Finding)

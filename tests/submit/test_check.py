@@ -275,7 +275,7 @@ def test_bytes_that_leave_the_code_out_are_told(folder):
 
 def test_a_script_that_does_not_parse_is_told(folder):
     (folder / "train_gpt.py").write_text("def f(:\n")
-    assert "does not parse on Python" in failing(verdicts(folder))["script"]
+    assert "does not parse: invalid syntax (line 1)" in failing(verdicts(folder))["script"]
 
 
 def test_the_command_says_what_is_missing_for_each_track_and_exits_as_the_judge_does(folder, capsys):

@@ -1,24 +1,26 @@
-"""What a rule is given: the folder, its Python in every layer, and what was seen to flow where."""
+"""What a rule is given: the folder, its Python in every layer, and what could not be read of it."""
 
-import ast
 from dataclasses import dataclass
+from pathlib import Path
 
+from mulligan.script.read import read_script
+from mulligan.script.source import Problem, Source
 from mulligan.submit.submitted import Submitted
 
 
 @dataclass(frozen=True)
-class Source:
-    """One Python text. `file`: relative to the folder; `layer`: 0 as it lies there, from 1 what was packed in it."""
-
-    file: str
-    layer: int
-    text: str
-    tree: ast.Module
-
-
-@dataclass(frozen=True)
 class Subject:
-    """`sources`: the entry script's layers, then those of the modules of the folder that it reaches."""
+    """`entry`: the script that is run, relative to the folder, empty where there is none. `sources`: its layers, then those of
+    the files of the folder that it reaches. `problems`: what was not read, and why.
+    """
 
     folder: Submitted
+    entry: str
     sources: tuple[Source, ...]
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "Subject":
+        """Read a submission's folder, or one script with what lies beside it; OSError where nothing is there."""
+        found = read_script(path)
+        return cls(Submitted(found.folder), found.entry, found.sources, found.problems)

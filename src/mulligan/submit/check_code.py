@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mulligan.audit.finding import Finding, finding, not_checked
-from mulligan.submit.script_file import ScriptFile
+from mulligan.script.script_file import ScriptFile
 from mulligan.submit.submission import Submission
 from mulligan.submit.submitted import ABOUT, README, REQUIREMENTS, SCRIPT, Submitted, listed
 
@@ -45,11 +45,7 @@ def script(folder: Submitted) -> tuple[Finding, ...]:
     """train_gpt.py parses, in every layer, and so do the other .py files; nothing is executed."""
     if folder.script is None:
         return not_checked("script", f"no {SCRIPT}")
-    here = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    if folder.script.error and folder.script.newer:
-        return not_checked("script", f"{here} cannot read it, a later one may: {folder.script.error}")
-    wrong = f"does not parse on {here}: {folder.script.error}" if folder.script.error else None
-    wrong = wrong or (None if folder.script.trees[0].body else "train_gpt.py is empty")
+    wrong = folder.script.error or (None if folder.script.trees[0].body else "train_gpt.py is empty")
     form = "packed, read without running it" if folder.script.is_packed else "plain source"
     return finding("script", wrong, f"parses; {form}")
 

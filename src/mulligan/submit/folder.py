@@ -16,10 +16,10 @@ from mulligan.flow import Road
 from mulligan.recipe import Recipe, to_toml
 from mulligan.report.markdown import escape, table
 from mulligan.report.recipe_text import recipe_lines, value_text
+from mulligan.script.script_file import ScriptFile
 from mulligan.store.provenance import now
 from mulligan.submit.check_code import foreign_imports
 from mulligan.submit.check_scores import Pair
-from mulligan.submit.script_file import ScriptFile
 from mulligan.submit.seed_log import SeedLog
 from mulligan.submit.submission import Track, mean, write_submission
 from mulligan.submit.submitted import README, REQUIREMENTS, SCRIPT

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mulligan.submit.script_file import ScriptFile
+from mulligan.script.script_file import ScriptFile
 from mulligan.submit.seed_log import SeedLog, is_log
 from mulligan.submit.submission import Submission, Track, read_submission
 

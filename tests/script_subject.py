@@ -1,24 +1,18 @@
 """A submission written for a test, and what a rule says of it."""
 
-import ast
 import textwrap
 
 from mulligan.review.finding import Finding
-from mulligan.review.subject import Source, Subject
-from mulligan.submit.submitted import Submitted
+from mulligan.review.subject import Subject
 
 
 def subject_of(folder, script, files=None):
-    """Write train_gpt.py and other files, {name: text}; every .py of them is a source."""
-    sources = []
+    """Write train_gpt.py and other files, {name: text}, and read them."""
     for name, text in {"train_gpt.py": script, **(files or {})}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = textwrap.dedent(text)
-        path.write_text(text, "utf-8")
-        if name.endswith(".py"):
-            sources.append(Source(name, 0, text, ast.parse(text)))
-    return Subject(Submitted(folder), tuple(sources))
+        path.write_text(textwrap.dedent(text), "utf-8")
+    return Subject.read(folder)
 
 
 def findings(rule, subject):

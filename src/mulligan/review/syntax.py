@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from mulligan.review.subject import Source, Subject
+from mulligan.review.subject import Subject
+from mulligan.script.source import Source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -10,23 +10,23 @@ from torch import nn
 from mulligan.review.smoke.slices import NotFoundError, Script, last_name, loaded
 
 
-def build(script: Script) -> tuple[nn.Module, str]:
-    """Return the network as the script makes it, and the name of its class.
+def build(scripts: Iterable[Script]) -> tuple[nn.Module, str]:
+    """Return the network as one of the scripts makes it, the first that can, and the name of its class.
 
     NotFoundError where no call makes one; what the code raises, when every call fails, comes through.
     """
     problem: Exception = NotFoundError("no class of a network is made anywhere in the script")
-    for name in candidates(script):
-        for call in script.calls.get(name, []):
-            if makes(script, call) is None or inside_a_network(script, call):
-                continue
-            try:
-                found = script.value(call)
-            except Exception as error:
-                problem = error
-                continue
-            if isinstance(found, nn.Module) and any(True for _ in found.parameters()):
-                return found, name
+    calls = ((script, call) for script in scripts for name in candidates(script) for call in script.calls.get(name, []))
+    for script, call in calls:
+        if makes(script, call) is None or inside_a_network(script, call):
+            continue
+        try:
+            found = script.value(call)
+        except Exception as error:
+            problem = error
+            continue
+        if isinstance(found, nn.Module) and any(True for _ in found.parameters()):
+            return found, last_name(call.func)
     raise problem
 
 
@@ -44,6 +44,7 @@ def network_classes(found: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
         name: value
         for name, value in found.items()
         if inspect.isclass(value) and issubclass(value, nn.Module) and not value.__module__.startswith("torch.")
+        if value.forward is not nn.Module.forward  # else it only holds parts
     }
 
 
@@ -57,7 +58,15 @@ def parts(name: str, bodies: Mapping[str, ast.ClassDef], classes: Mapping[str, A
         found.add(at)
         body = bodies.get(at) or _source_of(classes.get(at))
         if body is not None:
-            waiting += [other for other in loaded(body) if other in classes or other in bodies]
+            made = {last_name(node.func) for node in ast.walk(body) if isinstance(node, ast.Call)}
+            bases = {
+                name
+                for node in ast.walk(body)
+                if isinstance(node, ast.ClassDef)
+                for base in node.bases
+                for name in loaded(base)
+            }
+            waiting += [other for other in made | bases if other in classes or other in bodies]
     return found
 
 
@@ -77,10 +86,3 @@ def inside_a_network(script: Script, node: ast.AST) -> bool:
     """Say whether a node stands in the class of a network: what is made there is a part."""
     held = script.class_of(node)
     return held is not None and held.name in network_classes(script.globals)
-
-
-def required(function: Any) -> Iterator[str]:
-    """Yield the parameters that a call must give by position."""
-    for one in inspect.signature(function).parameters.values():
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty:
-            yield one.name

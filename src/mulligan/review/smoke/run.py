@@ -4,6 +4,7 @@ What it says of itself is told by code that runs beside the submission's own, so
 reach anything with that.
 """
 
+import ast
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ RULE = "R12"
 PACKAGES = frozenset(
     """
     apex bitsandbytes brotli causal_conv1d constriction cupy cutlass datasets deepspeed einops fla huggingface_hub
-    kernels lightning liger_kernel mamba_ssm matplotlib numba nvidia pandas psutil pynvml requests scipy sklearn
+    kernels lightning liger_kernel mamba_ssm matplotlib mlx numba nvidia pandas psutil pynvml requests scipy sklearn tensorboard
     tiktoken tokenizers tqdm transformer_engine transformers triton wandb xformers yaml zstandard
     """.split()  # noqa: SIM905
 )
@@ -39,9 +40,10 @@ def smoke(
     if not subject.sources:
         return [NotChecked(RULE, "smoke test: no script that could be read")], {}
     entry = subject.sources[0].file
-    inner = max((source for source in subject.sources if source.file == entry), key=lambda source: source.layer)
+    texts = {source.file: ast.unparse(source.tree) for source in sorted(subject.sources, key=lambda source: source.layer)}
+    texts = {entry: texts.pop(entry), **texts}
     elsewhere = sorted(required_packages(subject.folder.folder) | PACKAGES | DISTRIBUTIONS.keys())
-    work = {"script": entry, "text": inner.text, "elsewhere": elsewhere}
+    work = {"script": entry, "texts": texts, "elsewhere": elsewhere}
     answer = run_child(subject.folder.folder, work, seconds, memory)
     return list(judged(answer, entry, elsewhere)), printed(answer["lines"])
 
@@ -80,18 +82,23 @@ def judged(answer: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Itera
     for step, what in (("imported", "import"), ("built", "building the network"), ("forward", "a forward")):
         line = by.get(step)
         if line is None:
-            yield NotChecked(RULE, f"smoke test: {what}: {answer['end'] or 'it ended without a word'}")
+            late = by.get("late", {})
+            place = f" ({late['file']}, line {late['line']})" if late.get("file") else ""
+            yield NotChecked(RULE, f"smoke test: {what}: {answer['end'] or 'it ended without a word'}{place}")
             return
         if "error" in line:
-            yield judged_error(what, line["error"], entry, elsewhere)
+            shells = ", ".join({**by.get("imported", {}), **by.get("built", {})}.get("stand_ins", []))
+            yield judged_error(what, line["error"], entry, elsewhere, f"; this machine lacks {shells}" if shells else "")
             return
     if not by["forward"].get("finite"):
         message = "smoke test: on random tokens, from its initial weights, the network's output is not finite"
         yield Finding(RULE, "broken_script", "warning", entry, None, message)
 
 
-def judged_error(what: str, error: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Finding | NotChecked:
-    """Return a finding for an error that is the script's own, else that something was not checked."""
+def judged_error(
+    what: str, error: Mapping[str, Any], entry: str, elsewhere: list[str], lacks: str = ""
+) -> Finding | NotChecked:
+    """Return a finding for an error that is the script's own, else what was not checked. `lacks`: what this machine lacks."""
     kind, message, missing = error["type"], error["message"], (error["missing"] or "").split(".")[0]
     said = f"smoke test: {what}: {kind}: {message}"
     own = kind in OWN_FAULTS
@@ -103,4 +110,4 @@ def judged_error(what: str, error: Mapping[str, Any], entry: str, elsewhere: lis
     if own and what == "import" and error["file"]:
         return Finding(RULE, "broken_script", "violation", error["file"], error["line"], said)
     place = f" ({error['file']}, line {error['line']})" if error["file"] else ""
-    return NotChecked(RULE, said + place)
+    return NotChecked(RULE, said + place + lacks)

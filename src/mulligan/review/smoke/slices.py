@@ -4,6 +4,7 @@ An argument of a function is what its caller gives, found in the same way.
 """
 
 import ast
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
@@ -48,6 +49,17 @@ class Script:
             if isinstance(node, ast.ClassDef):
                 return node
         return None
+
+    def settle_globals(self) -> None:
+        """Bind what functions bind by `global`, where it is None or not there: a run would have bound it by then."""
+        for statement in (node for node in ast.walk(self.tree) if isinstance(node, ast.Global)):
+            function = self.function_of(statement)
+            for one in ast.walk(function) if function else ():
+                if isinstance(one, ast.Assign) and len(one.targets) == 1 and isinstance(one.targets[0], ast.Name):
+                    name = one.targets[0].id
+                    if name in statement.names and self.globals.get(name) is None:
+                        with contextlib.suppress(Exception):
+                            self.globals[name] = self.value(one.value)
 
     def value(self, node: ast.expr, depth: int = 0) -> Any:
         """Return what an expression comes to where it stands; whatever the code raises comes through."""

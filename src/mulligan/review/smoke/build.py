@@ -9,9 +9,12 @@ from torch import nn
 
 from mulligan.review.smoke.slices import NotFoundError, Script, last_name, loaded
 
+ALIKE = 0.7
+"""Share of the parts of the largest network from which on another one is as good."""
 
-def build(scripts: Iterable[Script]) -> tuple[nn.Module, str]:
-    """Return the network as one of the scripts makes it, the first that can, and the name of its class.
+
+def build(scripts: Iterable[Script]) -> tuple[nn.Module, str, Script]:
+    """Return the network as one of the scripts makes it, the first that can, the name of its class, and that script.
 
     NotFoundError where no call makes one; what the code raises, when every call fails, comes through.
     """
@@ -26,16 +29,21 @@ def build(scripts: Iterable[Script]) -> tuple[nn.Module, str]:
             problem = error
             continue
         if isinstance(found, nn.Module) and any(True for _ in found.parameters()):
-            return found, last_name(call.func)
+            return found, last_name(call.func), script
     raise problem
 
 
 def candidates(script: Script) -> list[str]:
-    """Return the names of classes of networks that the script makes, the one built of most others first."""
+    """Return the names of classes of networks that are made: first those of most parts, in the order in which they are made."""
     classes = network_classes(script.globals)
     bodies = {node.name: node for node in ast.walk(script.tree) if isinstance(node, ast.ClassDef)}
-    made = {name for name in classes if any(not inside_a_network(script, call) for call in script.calls.get(name, []))}
-    return sorted(made, key=lambda name: -len(parts(name, bodies, classes)))
+    made = {
+        name: min(lines)
+        for name in classes
+        if (lines := [call.lineno for call in script.calls.get(name, []) if not inside_a_network(script, call)])
+    }
+    size = {name: len(parts(name, bodies, classes)) for name in made}
+    return sorted(made, key=lambda name: (size[name] < ALIKE * max(size.values()), made[name]))
 
 
 def network_classes(found: Mapping[str, Any]) -> dict[str, type[nn.Module]]:

@@ -11,6 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 DEEPEST = 8
+PROBLEM, PROBLEMS = "_mulligan_problem", "_mulligan_problems"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Frame = dict[str, Any]
 
@@ -70,7 +71,6 @@ class Script:
             if function is not None and name in parameters(function):
                 frame[name] = self.argument(function, name, depth + 1)
         frame |= self.closure(function, needed - frame.keys(), depth) if function else {}
-        statements = [one for one in statements if not (stored(one) and stored(one) <= self.given.keys())]
         return self.run(statements, node, frame)
 
     def slice_before(self, node: ast.AST, function: Function | None) -> tuple[list[ast.stmt], set[str]]:
@@ -83,7 +83,7 @@ class Script:
             for block in blocks(parent):
                 if at in block:
                     for statement in reversed(block[: block.index(at)]):
-                        if (stored(statement) | touched(statement)) & needed:
+                        if (stored(statement) | touched(statement)) & needed - self.given.keys():
                             found.insert(0, statement)
                             needed |= loaded(statement)
             at = parent
@@ -123,6 +123,8 @@ class Script:
     def run(self, statements: list[ast.stmt], result: ast.expr, frame: Frame) -> Any:
         """Run statements, passing over those that fail, and return the value of an expression."""
         guarded: list[ast.stmt] = [_guarded(statement) for statement in statements]
+        problems = list[Exception]()
+        frame = {**frame, PROBLEMS: problems}
         names = [ast.arg(name) for name in sorted(frame)]
         arguments = ast.arguments(posonlyargs=[], args=names, kwonlyargs=[], kw_defaults=[], defaults=[])
         body = [*guarded, ast.Return(result)]
@@ -131,13 +133,19 @@ class Script:
             whole.type_params = []
         tree = ast.fix_missing_locations(ast.Module([whole], []))
         code = next(const for const in compile(tree, "<slice>", "exec").co_consts if isinstance(const, CodeType))
-        return FunctionType(code, self.globals)(**frame)
+        try:
+            return FunctionType(code, self.globals)(**frame)
+        except NameError:
+            if problems:
+                raise problems[0] from None  # why a name is not bound says more than that it is not
+            raise
 
 
 def _guarded(statement: ast.stmt) -> ast.stmt:
     if isinstance(statement, (ast.Global, ast.Nonlocal, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
         return statement
-    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ast.Pass()])
+    keep = ast.Call(ast.Attribute(ast.Name(PROBLEMS, ast.Load()), "append", ast.Load()), [ast.Name(PROBLEM, ast.Load())], [])
+    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), PROBLEM, [ast.Expr(keep)])
     return ast.Try([statement], [handler], [], [])
 
 

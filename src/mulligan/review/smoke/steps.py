@@ -1,4 +1,4 @@
-"""What is done with a submission once nothing can happen: import, build, one forward."""
+"""What is done with a submission once nothing can happen: import, build, one forward, its own scoring on toy data."""
 
 import ast
 import random
@@ -13,6 +13,7 @@ import torch
 from mulligan.review.smoke import loading, standins
 from mulligan.review.smoke.build import build
 from mulligan.review.smoke.forward import look
+from mulligan.review.smoke.scoring import try_scorers
 from mulligan.review.smoke.slices import Script
 
 SEED = 1
@@ -52,12 +53,15 @@ def take_steps(given: dict[str, Any], tell: Tell) -> None:
             )
             tell(step, seconds=round(seconds, 3), **read.told(), stand_ins=sorted(finder.absent))
             step = "built"
-            network, name = build(scripts_of(given, module, finder))
+            network, name, script = build(scripts_of(given, module, finder))
             size = sum(one.numel() for one in network.parameters())
             late = {**read.told(), "stand_ins": sorted(finder.absent)}  # main may import more than the script does
             tell(step, network=name, parameters=size, **late)
             step = "forward"
-            tell(step, **vars(look(network.eval(), device)))
+            seen = look(network.eval(), device)
+            tell(step, **vars(seen))
+            if seen.vocabulary is not None:
+                try_scorers(script, network, name, seen.vocabulary, device, tell)
     except BaseException as error:  # a script may raise SystemExit when it is imported
         tell(step, error=loading.told_error(error))
 

@@ -11,10 +11,10 @@ from mulligan.review.smoke.run import judged_scoring
 from smoke_submission import NETWORK, smoked, write
 
 SCORERS = '''
-import glob
+from glob import glob
 import math
 import numpy as np
-import sentencepiece
+from sentencepiece import SentencePieceProcessor
 
 
 class Length:
@@ -24,7 +24,7 @@ class Length:
 
 
 def read_all(pattern, window):
-    files = sorted(glob.glob(pattern))
+    files = sorted(glob(pattern))
     parts = [np.fromfile(file, dtype="<u2", offset=1024) for file in files]
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))[: 4 * window + 1]
 
@@ -106,7 +106,7 @@ def handed_on(function, *args):
 
 def main():
     settings, length = Settings(), Length()
-    pieces = sentencepiece.SentencePieceProcessor(model_file=length.pieces)
+    pieces = SentencePieceProcessor(model_file=length.pieces)
     assert pieces.vocab_size() == settings.tokens
     stream = read_all(length.pattern, length.window_seq_len)
     base = Net(settings.tokens, settings.size, settings.depth)

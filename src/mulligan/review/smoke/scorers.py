@@ -13,8 +13,8 @@ from torch import nn
 
 from mulligan.review.smoke.slices import Script, last_name, loaded, parameters
 
-SHORTENED = ("seq_len", "chunk")
-LONGEST = 256
+SHORTENED = {"seq_len": (256, 256), "chunk": (256, 256), "batch": (8192, 2048)}
+"""Parts of names of settings: the value from which on one is set to the other, in tokens; a batch is often cut in eight."""
 LOSSES = frozenset({"cross_entropy", "nll_loss", "log_softmax", "logsumexp"})
 
 
@@ -134,18 +134,19 @@ def reached(name: str, own: dict[str, ast.FunctionDef]) -> set[str]:
 
 
 def shorten(script: Script) -> None:
-    """Cut the lengths of windows and chunks in the script's settings, so that a toy shard has several."""
+    """Cut windows, chunks and batches in the script's settings, so that a toy shard has several."""
     for value in list(script.globals.values()):
         if isinstance(value, type) and value.__module__ == script.globals.get("__name__"):
             for name, length in list(vars(value).items()):
-                if type(length) is int and length > LONGEST and any(part in name.lower() for part in SHORTENED):
-                    setattr(value, name, LONGEST)
+                for part, (longest, instead) in SHORTENED.items():
+                    if type(length) is int and length > longest and part in name.lower():
+                        setattr(value, name, instead)
 
 
-def emptied(network: nn.Module, works: Callable[[nn.Module], Any]) -> nn.Module:
-    """Return a copy whose blocks let everything pass, so that it is quick and remembers nothing; a whole one if that fails."""
+def thinned(network: nn.Module, works: Callable[[nn.Module], Any]) -> nn.Module:
+    """Return a copy of which only the first and the last block do anything, so that it is quick; a whole one if that fails."""
     blocks = max((part for part in network.modules() if isinstance(part, nn.ModuleList)), key=len, default=None)
-    before = [(block, block.forward) for block in blocks or ()]
+    before = [(block, block.forward) for block in list(blocks or ())[1:-1]]
     for block, _ in before:
         block.forward = _pass
     try:

@@ -10,7 +10,7 @@ from mulligan.review.smoke import toy_data
 from mulligan.review.smoke.forward import look
 from mulligan.review.smoke.loading import told_error
 from mulligan.review.smoke.observe import FEWEST, moved, score
-from mulligan.review.smoke.scorers import Scorer, emptied, scorers, shorten
+from mulligan.review.smoke.scorers import Scorer, scorers, shorten, thinned
 from mulligan.review.smoke.slices import Script
 from mulligan.review.smoke.standins import OnCPU
 
@@ -23,14 +23,14 @@ def try_scorers(
     script: Script, network: nn.Module, kind: str, vocabulary: int, device: OnCPU, tell: Callable[..., None]
 ) -> None:
     """Test every scoring function that can be reached, at most MOST, and tell of each."""
-    toy_data.offer(vocabulary)
+    toy_data.write_tokenizer(vocabulary)
     shorten(script)
-    small = emptied(network, lambda one: look(one, device))
+    thin = thinned(network, lambda one: look(one, device))
     found = list(scorers(script, kind))
     tell("scorers", names=[scorer.name for scorer in found[:MOST]])
     for scorer in found[:MOST]:
         try:
-            tell("scored", name=scorer.name, **try_one(scorer, small, vocabulary, device))
+            tell("scored", name=scorer.name, **try_one(scorer, thin, vocabulary, device))
         except Exception as error:
             tell("scored", name=scorer.name, error=told_error(error))
 
@@ -39,7 +39,7 @@ def try_one(scorer: Scorer, network: nn.Module, vocabulary: int, device: OnCPU) 
     """Score a stream twice, and once with other tokens after CUT; return what differs."""
     tokens = toy_data.stream(vocabulary, seed=1)
     other = tokens.copy()
-    other[CUT + 1 : -1] = toy_data.stream(vocabulary, seed=2)[CUT + 1 : -1]
+    other[CUT + 1 :] = toy_data.stream(vocabulary, seed=2)[CUT + 1 :]
     runs = []
     for given in (tokens, tokens, other):
         toy_data.write_shard(given)

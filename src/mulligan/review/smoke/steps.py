@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from mulligan.review.smoke import loading, standins
+from mulligan.review.smoke import loading, standins, toy_data
 from mulligan.review.smoke.build import build
 from mulligan.review.smoke.forward import look
 from mulligan.review.smoke.scoring import try_scorers
@@ -43,6 +43,7 @@ def take_steps(given: dict[str, Any], tell: Tell) -> None:
     read = loading.CodeRead()
     sys.addaudithook(read)
     finder = standins.install(())
+    toy_data.offer()
     device = standins.OnCPU()
     step = "imported"
     try:

@@ -18,10 +18,10 @@ SHARD, TOKENIZER = Path(SCRATCH) / "toy_shard.bin", Path(SCRATCH) / "toy.model"
 
 
 def stream(vocabulary: int, seed: int) -> np.ndarray[Any, Any]:
-    """Return the tokens of one document, and the first of the next."""
+    """Return the tokens of one document."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(min(FIRST_BYTE + NUM_BYTES, vocabulary // 2), vocabulary, NUM_TARGETS + 1)
-    tokens[[0, -1]] = BOS
+    tokens[0] = BOS
     return tokens
 
 
@@ -47,20 +47,19 @@ def write_tokenizer(vocabulary: int) -> None:
     )
 
 
-def offer(vocabulary: int) -> None:
-    """Let searches for files that find nothing find the shard, and a tokenizer that is not there be the toy one."""
+def offer() -> None:
+    """Let searches that find nothing find the shard, and a tokenizer that is not there be the toy one, once written."""
     import sentencepiece
 
-    write_tokenizer(vocabulary)
     search, search_below = glob.glob, Path.glob
-    glob.glob = lambda pattern, *a, **k: search(pattern, *a, **k) or [str(SHARD)]
+    glob.glob = lambda pattern, *a, **k: search(pattern, *a, **k) or [str(path) for path in _toy()]
 
     def below(self: Path, pattern: str, *args: Any, **options: Any) -> Iterator[Path]:
-        yield from list(search_below(self, pattern, *args, **options)) or [SHARD]
+        yield from list(search_below(self, pattern, *args, **options)) or _toy()
 
-    Path.glob = below
+    Path.glob = below  # type: ignore[method-assign, assignment]
 
-    class Processor(sentencepiece.SentencePieceProcessor):  # type: ignore[misc]
+    class Processor(sentencepiece.SentencePieceProcessor):
         def __init__(self, model_file: Any = None, *args: Any, **options: Any) -> None:
             super().__init__(_there(model_file), *args, **options)
 
@@ -72,8 +71,12 @@ def offer(vocabulary: int) -> None:
     vars(sentencepiece)["SentencePieceProcessor"] = Processor
 
 
+def _toy() -> list[Path]:
+    return [SHARD] if SHARD.is_file() else []
+
+
 def _there(file: Any) -> Any:
-    return file if file is None or Path(str(file)).is_file() else str(TOKENIZER)
+    return file if file is None or Path(str(file)).is_file() or not TOKENIZER.is_file() else str(TOKENIZER)
 
 
 def _varint(value: int) -> bytes:

@@ -21,7 +21,7 @@ from mulligan.review.smoke.toy_data import NUM_TARGETS
 LOSS_TOLERANCE = 1e-3
 """Nats of one token: sums in another order are rounded otherwise."""
 FEWEST = 64
-SECONDS = 20.0
+SECONDS = 40.0
 
 
 @dataclass

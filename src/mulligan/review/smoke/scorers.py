@@ -1,6 +1,7 @@
 """Which functions of a script score a stream of tokens, and with what main calls them."""
 
 import ast
+import contextlib
 import copy
 import functools
 import types
@@ -18,15 +19,17 @@ SHORTENED = {"seq_len": (256, 256), "chunk": (256, 256), "batch": (8192, 2048)}
 LOSSES = frozenset({"cross_entropy", "nll_loss", "log_softmax", "logsumexp"})
 
 
+MOST_CALLS = 3
+Prepare = Callable[[nn.Module], Callable[[], Any]]
 Given = tuple[list[ast.expr], list[ast.keyword]]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A function at the top level. `prepare`: returns its call, as main has it, for a network."""
+    """A function at the top level. `calls`: each, for a network, returns a call of it as main has it."""
 
     name: str
-    prepare: Callable[[nn.Module], Callable[[], Any]]
+    calls: list[Prepare]
 
 
 def scorers(script: Script, kind: str) -> Iterator[Scorer]:
@@ -47,7 +50,7 @@ def scorers(script: Script, kind: str) -> Iterator[Scorer]:
             continue
         calls = [call for call in calls_of(script, name) if mentioned(call) & derived]
         if calls:
-            yield Scorer(name, _runner(script, function, calls, names))
+            yield Scorer(name, [_preparer(script, function, call, names) for call in calls[:MOST_CALLS]])
 
 
 def mentioned(call: Given) -> set[str]:
@@ -55,24 +58,21 @@ def mentioned(call: Given) -> set[str]:
     return {name for value in (*call[0], *(keyword.value for keyword in call[1])) for name in loaded(value)}
 
 
-def _runner(
-    script: Script, function: types.FunctionType, calls: list[Given], names: set[str]
-) -> Callable[[nn.Module], Callable[[], Any]]:
+def _preparer(script: Script, function: types.FunctionType, call: Given, names: set[str]) -> Prepare:
     def prepare(network: nn.Module) -> Callable[[], Any]:
         script.given = dict.fromkeys(names, network)
-        problem: Exception | None = None
-        for positional, keywords in calls:
-            try:
-                arguments = [script.value(value) for value in positional]
-                options = {keyword.arg: script.value(keyword.value) for keyword in keywords if keyword.arg}
-            except Exception as error:
-                problem = problem or error
-                continue
-            return functools.partial(function, *arguments, **options)
-        assert problem is not None
-        raise problem
+        arguments = [script.value(value) for value in call[0]]
+        options = {keyword.arg: script.value(keyword.value) for keyword in call[1] if keyword.arg}
+        return functools.partial(function, *arguments, **options)
 
     return prepare
+
+
+def make_folders(script: Script) -> None:
+    """Make the folders that the script makes before it writes, as far as they may be made."""
+    for call in [call for name in ("makedirs", "mkdir") for call in script.calls.get(name, [])]:
+        with contextlib.suppress(Exception):
+            script.value(call)
 
 
 def calls_of(script: Script, name: str) -> Iterator[Given]:

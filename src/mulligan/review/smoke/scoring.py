@@ -10,7 +10,7 @@ from mulligan.review.smoke import toy_data
 from mulligan.review.smoke.forward import look
 from mulligan.review.smoke.loading import told_error
 from mulligan.review.smoke.observe import FEWEST, moved, score
-from mulligan.review.smoke.scorers import Scorer, scorers, shorten, thinned
+from mulligan.review.smoke.scorers import Prepare, Scorer, make_folders, scorers, shorten, thinned
 from mulligan.review.smoke.slices import Script
 from mulligan.review.smoke.standins import OnCPU
 
@@ -25,17 +25,26 @@ def try_scorers(
     """Test every scoring function that can be reached, at most MOST, and tell of each."""
     toy_data.write_tokenizer(vocabulary)
     shorten(script)
+    make_folders(script)
     thin = thinned(network, lambda one: look(one, device))
     found = list(scorers(script, kind))
     tell("scorers", names=[scorer.name for scorer in found[:MOST]])
     for scorer in found[:MOST]:
+        tell("scored", name=scorer.name, **try_calls(scorer, thin, vocabulary, device))
+
+
+def try_calls(scorer: Scorer, network: nn.Module, vocabulary: int, device: OnCPU) -> dict[str, Any]:
+    """Return what the first call shows that works; where none does, the error of the first."""
+    problem: dict[str, Any] = {}
+    for prepare in scorer.calls:
         try:
-            tell("scored", name=scorer.name, **try_one(scorer, thin, vocabulary, device))
+            return try_one(prepare, network, vocabulary, device)
         except Exception as error:
-            tell("scored", name=scorer.name, error=told_error(error))
+            problem = problem or {"error": told_error(error)}
+    return problem
 
 
-def try_one(scorer: Scorer, network: nn.Module, vocabulary: int, device: OnCPU) -> dict[str, Any]:
+def try_one(prepare: Prepare, network: nn.Module, vocabulary: int, device: OnCPU) -> dict[str, Any]:
     """Score a stream twice, and once with other tokens after CUT; return what differs."""
     tokens = toy_data.stream(vocabulary, seed=1)
     other = tokens.copy()
@@ -43,7 +52,7 @@ def try_one(scorer: Scorer, network: nn.Module, vocabulary: int, device: OnCPU) 
     runs = []
     for given in (tokens, tokens, other):
         toy_data.write_shard(given)
-        runs.append(score(scorer.prepare, copy.deepcopy(network), given, device))
+        runs.append(score(prepare, copy.deepcopy(network), given, device))
         if runs[0].loss is None or len(runs[0].nats) < FEWEST:
             return {"loss": runs[0].loss, "covered": len(runs[0].nats), "positions": len(tokens) - 1}
     first, again, changed = runs

@@ -3,13 +3,18 @@
 Where the kernel offers no cell, `smoked` asserts that nothing was run and that the reason is told.
 """
 
+import json
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from mulligan.review.finding import NotChecked
 from mulligan.review.smoke.child import parsed_lines
+from mulligan.review.smoke.run import smoke
+from mulligan.review.smoke.start import CHILD, libraries_alone
 from smoke_submission import smoked, write
 
 ATTEMPTS = """
@@ -141,7 +146,7 @@ def test_a_hostile_script_reaches_nothing(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_does_not_end_well_is_ended_and_told(tmp_path, body, told):
-    result = smoked(write(tmp_path / "folder", body), seconds=4, memory=1 << 30)
+    result = smoked(write(tmp_path / "folder", body), seconds=4 if "4 s" in told else 60, memory=1 << 30)
     if result:
         (found,), _ = result
         assert isinstance(found, NotChecked)
@@ -151,3 +156,23 @@ def test_what_does_not_end_well_is_ended_and_told(tmp_path, body, told):
 def test_only_lines_with_a_step_count_as_told():
     told = b'{"step": "imported"}\n{"step": 3}\n[1]\nnot json\n' + b"[" * 10000 + b'\n{"step": "forw'
     assert parsed_lines(told) == [{"step": "imported"}]
+
+
+def test_it_ends_when_nobody_waits_for_it(tmp_path):
+    (tmp_path / "empty").mkdir()
+    libraries = libraries_alone()
+    bounds = {"seconds": 60, "memory": 1 << 30, "empty": str(tmp_path / "empty"), "folder": str(tmp_path)}
+    given = {**bounds, "path": libraries, "libraries": libraries, "script": "train_gpt.py", "texts": {}, "elsewhere": []}
+    done = subprocess.run([sys.executable, "-I", "-B", CHILD], input=json.dumps(given) + "\n", capture_output=True, text=True)
+    answer = json.loads(done.stdout)  # standard input ended at once, as if who asked were gone
+    assert answer["end"] in ("it was killed, as nobody waits for it", "nothing was run")
+
+
+def test_where_the_kernel_refuses_nothing_is_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("mulligan.review.smoke.start.CHILD", tmp_path / "child.py")
+    text = CHILD.read_text().replace("leave_network() or", "'refused for a test' or")
+    assert text != CHILD.read_text()
+    (tmp_path / "child.py").write_text(text)
+    (found,), said = smoke(write(tmp_path / "folder", "raise ValueError('it ran')"))
+    assert found.reason == "smoke test: nothing was run: refused for a test"
+    assert said == {}

@@ -125,3 +125,8 @@ def test_text_that_grows_as_it_is_put_together_ends_the_reading():
     grown = "".join(f"a{number + 1} = a{number} + a{number}\n" for number in range(60))
     assert "characters put together" in texts(f"a0 = {'q' * 1_000_000!r}\nexec(1)\n{grown}")[1][0][1]
     assert texts(f"exec({'q' * 10_000!r}.replace('q', {'w' * 10_000!r}))\n")[0] != []
+
+
+def test_a_tree_that_is_too_deep_to_walk_is_a_problem():
+    assert texts("y = 1\nx = " + "not " * 100 + "1\n") == (["y = 1\nx = " + "not " * 100 + "1\n"], [])
+    assert texts("y = 1\nx = " + "not " * 200 + "1\n") == ([], [(2, "nested more than 150 deep; it was not read")])

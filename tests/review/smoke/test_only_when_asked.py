@@ -3,8 +3,9 @@
 import ast
 from pathlib import Path
 
-import mulligan
 from mulligan.submit.script_file import ScriptFile
+
+import mulligan
 
 SOURCE = Path(mulligan.__file__).parent
 READERS = ("review", "script", "submit/script_file.py", "submit/submitted.py", "submit/seed_log.py")

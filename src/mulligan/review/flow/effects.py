@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mulligan.review.flow import score
@@ -21,7 +21,6 @@ from mulligan.review.flow.value import (
     Mark,
     Tags,
     Val,
-    dated,
     join,
     split_named,
     turns_of,
@@ -31,7 +30,28 @@ if TYPE_CHECKING:
     from mulligan.review.flow.library import Call
     from mulligan.review.flow.machine import Machine
 
-METHODS = frozenset({"parameters", "named_parameters", "state_dict", "modules", "named_modules", "children", "load_state_dict", "to", "float", "half", "bfloat16", "double", "cuda", "cpu", "zero_grad", "register_buffer", "apply", "reset_parameters"})
+METHODS = frozenset(
+    {
+        "parameters",
+        "named_parameters",
+        "state_dict",
+        "modules",
+        "named_modules",
+        "children",
+        "load_state_dict",
+        "to",
+        "float",
+        "half",
+        "bfloat16",
+        "double",
+        "cuda",
+        "cpu",
+        "zero_grad",
+        "register_buffer",
+        "apply",
+        "reset_parameters",
+    }
+)
 REPORTED = re.compile(r"bpb|bits.?per.?byte|val_?loss|val\b.*loss", re.I)
 CLOCK = re.compile(r"WALLCLOCK|TIME_?(LIMIT|BUDGET)|MAX_(TRAIN_)?(SECONDS|TIME)|TRAIN_SECONDS|BUDGET_?S", re.I)
 NODE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}
@@ -42,7 +62,7 @@ RESERVE = re.compile(r"RESERVE|MARGIN|BUFFER", re.I)
 def gradient(machine: Machine, tags: Tags, how: How) -> Tags:
     """Return what a gradient of a loss on data carries into what it changes."""
     loops = frozenset(turn.loop for turn in machine.running)
-    return frozenset(Fitted(tag, how, machine.place, loops) for tag in tags if isinstance(tag, Data))
+    return frozenset(Fitted(tag, how, machine.place, loops, False, machine.guard) for tag in tags if isinstance(tag, Data))
 
 
 def optimizer(machine: Machine, values: list[Val], cls: Any) -> Val:
@@ -118,6 +138,7 @@ def _load_state(machine: Machine, given: Call) -> Val | None:
     for cell in given.base.refs:
         if cell.kind == "module":
             machine.heap.set_tags(cell, tags)
+            machine.restored.append(cell)
     return Val()
 
 
@@ -243,7 +264,7 @@ def _size(machine: Machine, given: Call) -> Val:
 
 
 def _print(machine: Machine, given: Call) -> Val | None:
-    if given.name == "log" and not any(value.string() or value.refs for value in given.given):
+    if given.name == "log" and (not given.given or given.library.split(".")[0] in ("math", "numpy", "torch", "cmath", "jax")):
         return None
     text = "|".join(value.string() for value in given.values if value.string())
     names = "|".join(str(name) for value in given.values for cell in value.refs for name in cell.names)
@@ -268,6 +289,8 @@ def _load(machine: Machine, given: Call) -> Val:
     value = result(machine, given.values)
     if any(isinstance(tag, Data) for tag in value.tags):
         return machine.new("library", value.tags) if given.name == "open" else value
+    if given.name in ("read", "read_bytes", "decompress", "load", "fromfile", "memmap"):
+        value = value.but(tags=value.tags | {Mark.STORED})
     now = NONE if given.name in ("open", "glob", "rglob", "iglob") else frozenset(machine.running)
     return value.but(tags=value.tags | machine.disk.tags | now)
 
@@ -332,7 +355,7 @@ def _put(machine: Machine, given: Call) -> Val | None:
                 if given.name == "update" and cell.kind == "dict":
                     machine.heap.add_tags(cell, score.counted(machine, tags))
             else:
-                machine.heap.add_element(cell, value)
+                machine.heap.add_element(cell, value.but(tags=score.settled_past(machine, value.tags)))
     return Val()
 
 
@@ -352,7 +375,9 @@ def _take(machine: Machine, given: Call) -> Val | None:
 
 def _now(machine: Machine, value: Val) -> Val:
     """Return what is taken off a queue: another one in each iteration."""
-    return value.but(tags=dated(value.tags, machine.running) | frozenset(machine.running))
+    from mulligan.review.flow.expression import at_turns
+
+    return at_turns(value, frozenset(machine.running))
 
 
 def _set_default(machine: Machine, given: Call) -> Val | None:
@@ -414,7 +439,7 @@ def _environment(machine: Machine, given: Call) -> Val:
             set_to = machine.settings[name]
             value = Val() if set_to is None else Val(split_named(set_to), const=set_to, text=set_to)
         if RESERVE.search(name):
-            value = value.but(text=value.text or "reserve")
+            value = value.but(tags=value.tags | {Mark.RESERVED})
         if CLOCK.search(name):
             value = value.but(tags=value.tags | {Mark.BUDGET})
     return value
@@ -430,9 +455,9 @@ def _number(machine: Machine, given: Call) -> Val | None:
         try:
             const = {"int": int, "float": float, "bool": bool, "str": str}[given.name](value.const)
         except (TypeError, ValueError, OverflowError):
-            return Val(value.tags, text=value.text)
-        return value.but(const=const, text=const if isinstance(const, str) else value.text)
-    return Val(machine.tags(value), text=value.text)
+            return Val(value.tags)
+        return value.but(const=const, text=const if isinstance(const, str) else "")
+    return Val(machine.tags(value), text=value.text if given.name == "str" else "")
 
 
 def _path(machine: Machine, given: Call) -> Val:
@@ -555,7 +580,10 @@ _GROUPS: list[tuple[str, Callable[[Machine, Call], Val | None]]] = [
     ("parameters named_parameters state_dict modules named_modules children named_children buffers named_buffers", _parts),
     ("sum mean nansum nanmean average fsum", _total),
     ("len numel size dim nelement element_size stat getsize", _size),
-    ("print log info write warning dump dumps debug writelines save savez save_file compress savez_compressed echo secho", _print),
+    (
+        "print log info write warning dump dumps debug writelines save savez save_file compress savez_compressed echo secho",
+        _print,
+    ),
     ("load loads read read_bytes load_file decompress fromfile memmap open glob read_text rglob iglob", _load),
     ("enumerate zip list tuple sorted reversed set iter filter map product chain cycle islice", _elements),
     ("items keys values", _dict_view),

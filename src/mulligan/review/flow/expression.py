@@ -54,7 +54,7 @@ COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda a, b: a not in b,
 }
 MOST_FOLDED = 4096
-LIMIT_SECONDS, MOST_SECONDS = 599.5, 10_000
+LIMIT_SECONDS, MOST_SECONDS = 600, 10_000
 PARTS = "its parts"
 """Under this name a list remembers what it was written with."""
 
@@ -66,7 +66,9 @@ def evaluate(machine: Machine, node: ast.expr, frame: Cell) -> Val:
     if found is not None:
         value = found(machine, node, frame)
     else:
-        value = combine(machine, [evaluate(machine, child, frame) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)])
+        value = combine(
+            machine, [evaluate(machine, child, frame) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        )
     return value
 
 
@@ -99,11 +101,13 @@ def element(machine: Machine, value: Val) -> Val:
         elif cell.kind in ("module", "optimizer"):
             found.append(Val(refs=frozenset({cell}), part=True))
         elif cell.kind in ("tensor", "library"):
-            found.append(Val(refs=frozenset({cell}), part=value.part))
+            found.append(Val(cell.tags))
     if value.known and isinstance(value.const, range):
         return Val(tags=frozenset({Mark.NEXT}) if value.const.start == 1 else NONE)
-    tags = machine.tags(value) if not found else value.tags
-    return join([*found, Val(tags)]).but(const=UNKNOWN) if found else Val(tags, text=value.text)
+    if not found:
+        return Val(machine.tags(value), text=value.text)
+    one = join(found)
+    return one.but(const=UNKNOWN, tags=one.tags | value.tags)
 
 
 def at_turn(value: Val, turn: Turn, keep_constant: bool = False) -> Val:
@@ -111,6 +115,12 @@ def at_turn(value: Val, turn: Turn, keep_constant: bool = False) -> Val:
     items = None if value.items is None else tuple(at_turn(item, turn, keep_constant) for item in value.items)
     const = value.const if keep_constant else UNKNOWN
     return value.but(tags=dated(value.tags, [turn]) | {turn}, items=items, const=const)
+
+
+def at_turns(value: Val, turns: frozenset[Turn]) -> Val:
+    """Return an element that an index picks out, which depends on iterations."""
+    items = None if value.items is None else tuple(at_turns(item, turns) for item in value.items)
+    return value.but(tags=dated(value.tags, turns) | turns, items=items, const=UNKNOWN)
 
 
 def combine(machine: Machine, values: list[Val], keep_refs: bool = False) -> Val:
@@ -188,9 +198,9 @@ def binary(machine: Machine, kind: type[ast.operator], left: Val, right: Val, no
         tags |= {Mark.NEXT}
     elif kind is ast.Sub:
         tags -= {Mark.NEXT}
-        if Mark.BUDGET in left.tags and (not right.known or (isinstance(right.const, int | float) and right.const > 0)):
-            if Mark.BUDGET not in right.tags and right.known or "reserve" in right.text.lower():
-                tags |= {Mark.RESERVED}
+        taken = right.known and isinstance(right.const, int | float) and right.const > 0 and Mark.BUDGET not in right.tags
+        if Mark.BUDGET in left.tags and (taken or Mark.RESERVED in right.tags):
+            tags |= {Mark.RESERVED}
     if node is not None and kind is not ast.Sub:
         tags = score.hashed(tags, [machine.tags(left), machine.tags(right)], node)
     text = value.text if isinstance(left.const, str) or isinstance(right.const, str) or left.text or right.text else ""
@@ -208,7 +218,9 @@ def _is_list(value: Val) -> bool:
 def _folded(fold: Callable[[Any, Any], Any] | None, left: Val, right: Val) -> Val | None:
     if fold is None or not (left.known and right.known):
         return None
-    if isinstance(left.const, str | bytes | tuple) and isinstance(right.const, int) or isinstance(left.const, int) and isinstance(right.const, str | bytes):
+    if (isinstance(left.const, str | bytes | tuple) and isinstance(right.const, int)) or (
+        isinstance(left.const, int) and isinstance(right.const, str | bytes)
+    ):
         return None
     try:
         const = fold(left.const, right.const)
@@ -226,7 +238,12 @@ def _compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:
         folded = _folded(COMPARED.get(type(node.ops[0])), values[0], values[1])
         if folded is not None:
             return folded
-        if isinstance(node.ops[0], ast.Is | ast.IsNot) and values[1].known and values[1].const is None and _never_none(values[0]):
+        if (
+            isinstance(node.ops[0], ast.Is | ast.IsNot)
+            and values[1].known
+            and values[1].const is None
+            and _never_none(values[0])
+        ):
             return Val(const=isinstance(node.ops[0], ast.IsNot))
     machine.line = node.lineno
     value = Val(frozenset[Any]().union(*(machine.tags(part) for part in values)))
@@ -236,7 +253,7 @@ def _compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:
     if Mark.BUDGET in value.tags:
         reserved = Mark.RESERVED in value.tags or any(_shortened(part) for part in values)
         machine.note("clock", value.tags, "reserved" if reserved else "")
-    return value.but(tags=score.compared(value.tags), text="")
+    return value.but(tags=score.compared(value.tags, [machine.tags(part) for part in values]), text="")
 
 
 def _shortened(value: Val) -> bool:
@@ -248,11 +265,13 @@ def _shortened(value: Val) -> bool:
 
 
 def _never_none(value: Val) -> bool:
-    return bool(value.calls) or (len(value.refs) == 1 and not value.known and next(iter(value.refs)).kind in ("module", "object"))
+    return bool(value.calls) or (
+        len(value.refs) == 1 and not value.known and next(iter(value.refs)).kind in ("module", "object")
+    )
 
 
 def _boolean(machine: Machine, node: ast.BoolOp, frame: Cell) -> Val:
-    values = []
+    values: list[Val] = []
     for part in node.values:
         value = evaluate(machine, part, frame)
         known = truth(value)
@@ -279,8 +298,9 @@ def _choice(machine: Machine, node: ast.IfExp, frame: Cell) -> Val:
     if known is not None:
         return evaluate(machine, node.body if known else node.orelse, frame)
     one, other = evaluate(machine, node.body, frame), evaluate(machine, node.orelse, frame)
-    score.chosen(machine, machine.tags(test), machine.tags(one), machine.tags(other))
-    return join([one, other])
+    more = score.chosen(machine, machine.tags(test), machine.tags(one), machine.tags(other))
+    joined = join([one, other])
+    return joined.but(tags=joined.tags | more) if more else joined
 
 
 def _text(machine: Machine, node: ast.JoinedStr, frame: Cell) -> Val:
@@ -298,7 +318,9 @@ def _text(machine: Machine, node: ast.JoinedStr, frame: Cell) -> Val:
 
 
 def _short(node: ast.expr) -> str:
-    return " ".join(n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute))[:80]
+    return " ".join(
+        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)
+    )[:80]
 
 
 def _tuple(machine: Machine, node: ast.Tuple, frame: Cell) -> Val:
@@ -365,7 +387,12 @@ def _side(machine: Machine, bound: ast.expr | None, before: bool) -> Tags:
 
 def subscript(machine: Machine, base: Val, index: Val) -> Val:
     """Return what lies at an index: data is dated by it, a table that learned is looked up with it."""
-    if base.items is not None and index.known and isinstance(index.const, int) and -len(base.items) <= index.const < len(base.items):
+    if (
+        base.items is not None
+        and index.known
+        and isinstance(index.const, int)
+        and -len(base.items) <= index.const < len(base.items)
+    ):
         return base.items[index.const]
     at = machine.tags(index)
     named = _named(base, index)
@@ -379,8 +406,8 @@ def subscript(machine: Machine, base: Val, index: Val) -> Val:
     tags = score.looked_up(machine, tags, content, at) | turns
     if all(cell.kind in ("list", "dict", "object") for cell in base.refs) and base.refs:
         found = effects.values_of(machine, base) if any(cell.kind == "dict" for cell in base.refs) else element(machine, base)
-        held = found.but(tags=dated(found.tags, turns) | tags, const=UNKNOWN)
-        return held
+        held = at_turns(found, turns)
+        return held.but(tags=held.tags | tags)
     refs = base.refs if base.part or any(cell.kind in ("tensor", "library", "module") for cell in base.refs) else frozenset()
     if refs and (Mark.GOLD in at or any(isinstance(tag, Data) for tag in at)):
         refs = frozenset()
@@ -404,16 +431,21 @@ def _named(base: Val, index: Val) -> Val | None:
 def store(machine: Machine, base: Val, index: Val, value: Val) -> None:
     """Put a value at an index of a container or a tensor."""
     at = machine.tags(index)
+    if Mark.ANSWER in at:
+        held = machine.tags(base)
+        value = value.but(tags=value.tags | score.checked(machine, NONE, [held, at]))
     for cell in base.refs:
         if cell.kind == "dict" and index.known and isinstance(index.const, str | int) and len(base.refs) == 1:
             old = cell.names.get(index.const)
             fresh = old is None or not machine.running
             machine.heap.set_name(cell, index.const, value if fresh or old is None else join([old, value]))
         elif cell.kind in ("list", "dict", "object"):
-            machine.heap.add_element(cell, value.but(tags=value.tags | turns_of(at)))
+            held = value.but(tags=score.settled_past(machine, value.tags) | turns_of(at))
+            machine.heap.add_element(cell, held)
             machine.heap.add_tags(cell, score.counted(machine, at))
         else:
-            machine.heap.add_tags(cell, machine.tags(value) | score.counted(machine, at))
+            settled = score.settled_past(machine, machine.tags(value))
+            machine.heap.add_tags(cell, settled | score.counted(machine, at))
 
 
 def augment(machine: Machine, node: ast.AugAssign, frame: Cell) -> None:
@@ -422,7 +454,8 @@ def augment(machine: Machine, node: ast.AugAssign, frame: Cell) -> None:
     if isinstance(node.target, ast.Subscript):
         base, index = evaluate(machine, node.target.value, frame), evaluate(machine, node.target.slice, frame)
         at = machine.tags(index)
-        tags = machine.tags(value) | score.counted(machine, at)
+        added = machine.tags(value)
+        tags = score.checked(machine, added, [machine.tags(base), added]) | score.counted(machine, at)
         for cell in base.refs:
             machine.heap.add_tags(cell, tags)
         if not base.refs and isinstance(node.target.value, ast.Name):

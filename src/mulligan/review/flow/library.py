@@ -12,15 +12,49 @@ from mulligan.review.flow.heap import Cell
 from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Fitted, Looked, Mark, Tags, Turn, Val, join, split_named
 
 if TYPE_CHECKING:
-    from mulligan.review.flow.machine import Class, Function, Machine
+    from mulligan.review.flow.machine import Class, Machine
 
-SIZES = frozenset({"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "__name__", "is_cuda", "requires_grad", "training"})
+SIZES = frozenset(
+    {"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "__name__", "is_cuda", "requires_grad", "training"}
+)
 CREATED = frozenset(
-    {"zeros", "empty", "ones", "full", "zeros_like", "empty_like", "ones_like", "full_like", "randn", "rand", "randn_like", "new_zeros", "new_empty", "new_full", "new_ones", "eye"}
+    {
+        "zeros",
+        "empty",
+        "ones",
+        "full",
+        "zeros_like",
+        "empty_like",
+        "ones_like",
+        "full_like",
+        "randn",
+        "rand",
+        "randn_like",
+        "new_zeros",
+        "new_empty",
+        "new_full",
+        "new_ones",
+        "eye",
+    }
 )
 COPIED = frozenset({"tensor", "as_tensor", "array", "asarray", "from_numpy", "Parameter", "ascontiguousarray", "frombuffer"})
 SAME = frozenset(
-    {"compile", "DistributedDataParallel", "DDP", "DataParallel", "train", "eval", "requires_grad_", "pin_memory", "script", "contiguous_", "wait", "result", "__enter__", "join_thread"}
+    {
+        "compile",
+        "DistributedDataParallel",
+        "DDP",
+        "DataParallel",
+        "train",
+        "eval",
+        "requires_grad_",
+        "pin_memory",
+        "script",
+        "contiguous_",
+        "wait",
+        "result",
+        "__enter__",
+        "join_thread",
+    }
 )
 OPTIMIZERS = re.compile(r"(Adam|AdamW|SGD|Lion|Adagrad|RMSprop|Muon|LBFGS|Adafactor|NAdam|RAdam|Shampoo|SOAP)$", re.I)
 LOSSES = re.compile(r"cross_?entropy|nll_?loss|CrossEntropyLoss|NLLLoss", re.I)
@@ -196,4 +230,4 @@ def result(machine: Machine, values: list[Val]) -> Val:
 
 
 Does = Callable[["Machine", Call], Val | None]
-__all__ = ["Call", "Data", "Fault", "Looked", "Partial", "Turn", "UNKNOWN", "call", "learned", "outside", "prediction"]
+__all__ = ["UNKNOWN", "Call", "Data", "Fault", "Looked", "Partial", "Turn", "call", "learned", "outside", "prediction"]

@@ -9,9 +9,24 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from mulligan.review.flow import expression, library
+from mulligan.review.flow import expression, library, score
 from mulligan.review.flow.heap import Cell, Heap
-from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Fitted, Place, Split, Tags, Turn, Val, dated, join, settled
+from mulligan.review.flow.value import (
+    NONE,
+    UNKNOWN,
+    Data,
+    Fault,
+    Fitted,
+    Mark,
+    Place,
+    Split,
+    Tags,
+    Turn,
+    Val,
+    dated,
+    join,
+    settled,
+)
 
 MOST_STATEMENTS = 400_000
 MOST_SECONDS = 20.0
@@ -89,7 +104,9 @@ class Class:
     @cached_property
     def is_module(self) -> bool:
         """Whether its instances are networks or parts of one."""
-        return any(base.is_module for base in self.bases) or any(name.rsplit(".", 1)[-1].endswith("Module") for name in self.foreign)
+        return any(base.is_module for base in self.bases) or any(
+            name.rsplit(".", 1)[-1].endswith("Module") for name in self.foreign
+        )
 
     @cached_property
     def is_optimizer(self) -> bool:
@@ -122,10 +139,10 @@ class Event:
 
 @dataclass
 class Machine:
-    """`modules`: {dotted name: (file, tree)} of the submission. `settings`: environment variables that are given;
+    """`modules`: {dotted name: [(file, tree) of each layer]} of the submission. `settings`: environment variables that are given;
     None for one that is given in several ways."""
 
-    modules: Mapping[str, tuple[str, ast.Module]]
+    modules: Mapping[str, list[tuple[str, ast.Module]]]
     settings: Mapping[str, str | None]
     heap: Heap = field(default_factory=Heap)
     running: list[Turn] = field(default_factory=list)
@@ -134,6 +151,9 @@ class Machine:
     pending: Cell = field(default_factory=lambda: Cell("tensor"))
     disk: Cell = field(default_factory=lambda: Cell("tensor"))
     loaded: dict[str, Cell] = field(default_factory=dict)
+    choosing: bool = False
+    guard: frozenset[str] = frozenset()
+    restored: list[Cell] = field(default_factory=list)
     statements: int = 0
     loops: int = 0
     file: str = ""
@@ -191,15 +211,13 @@ class Machine:
     def import_module(self, module: str, name: str) -> Cell:
         """Run a module once and return its variables."""
         if module not in self.loaded:
-            file, tree = self.modules[module]
-            frame = self.loaded[module] = Cell("frame", (file, 1))
+            frame = self.loaded[module] = Cell("frame")
             frame.names["__name__"] = Val(const=name)
-            frame.names["__file__"] = Val(const=file, text=file)
-            before, self.file = self.place, file
-            try:
+            before = self.place
+            for file, tree in self.modules[module]:
+                self.file = file
                 self.block(tree.body, frame)
-            finally:
-                self.file, self.line = before
+            self.file, self.line = before
         return self.loaded[module]
 
     def block(self, body: list[ast.stmt], frame: Cell) -> str:
@@ -233,6 +251,8 @@ class Machine:
 
     def assign(self, target: ast.expr, value: Val, frame: Cell) -> None:
         """Bind a target."""
+        if self.choosing and Mark.SCORE in self.tags(value):
+            value = value.but(tags=value.tags | score.oracle(self))
         if isinstance(target, ast.Name):
             self.bind(target.id, value, frame)
         elif isinstance(target, ast.Starred):
@@ -404,14 +424,30 @@ def _while(machine: Machine, node: ast.While, frame: Cell) -> str:
 
 
 def _if(machine: Machine, node: ast.If, frame: Cell) -> str:
-    truth = expression.truth(machine.value(node.test, frame))
+    test = machine.value(node.test, frame)
+    truth = expression.truth(test)
     if truth is not None:
         taken = node.body if truth else node.orelse
         # what the folder says of settings is less sure than that the script ran
         return "on" if taken and isinstance(taken[-1], ast.Raise) else machine.block(taken, frame)
-    one, other = machine.heap.branch(
-        lambda: machine.block(node.body, frame), lambda: machine.block(node.orelse, frame), frame
-    )
+    before, outer, num_restored = machine.choosing, machine.guard, len(machine.restored)
+    machine.choosing = before or Mark.BETTER in test.tags
+    parts = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else [node.test]
+    guard = frozenset(ast.unparse(part) for part in parts)
+
+    def then() -> str:
+        machine.guard = guard
+        return machine.block(node.body, frame)
+
+    def otherwise() -> str:
+        machine.guard = outer
+        return machine.block(node.orelse, frame)
+
+    one, other = machine.heap.branch(then, otherwise, frame)
+    machine.choosing, machine.guard = before, outer
+    for cell in machine.restored[num_restored:]:  # what was learned under the same condition is gone with it
+        kept = frozenset(t for t in cell.tags if not (isinstance(t, Fitted) and t.guard and t.guard <= guard))
+        machine.heap.set_tags(cell, kept)
     if "on" in (one, other):
         return "on"
     return next((status for status in (one, other) if status in ("continue", "break")), one)
@@ -525,7 +561,7 @@ STATEMENTS: dict[type[ast.stmt], Callable[[Machine, Any, Cell], str | None]] = {
     ast.Assign: _assign,
     ast.AnnAssign: _annotated,
     ast.AugAssign: _augmented,
-    ast.Expr: lambda machine, node, frame: machine.value(node.value, frame) and None,
+    ast.Expr: lambda machine, node, frame: "on" if machine.value(node.value, frame) else "on",
     ast.If: _if,
     ast.For: _for,
     ast.AsyncFor: _for,
@@ -549,4 +585,4 @@ STATEMENTS: dict[type[ast.stmt], Callable[[Machine, Any, Cell], str | None]] = {
     ast.Delete: _delete,
 }
 
-__all__ = ["Class", "Event", "Exhausted", "Function", "Machine", "Split", "Fitted"]
+__all__ = ["Class", "Event", "Exhausted", "Fitted", "Function", "Machine", "Split"]

@@ -58,9 +58,13 @@ def checked(machine: Machine, tags: Tags, parts: Sequence[Tags]) -> Tags:
     """Return tags, with a fault where a score is mixed with what an adaptive table holds at the target."""
     scores = [part for part in parts if Mark.SCORE in part]
     lookups = [part for part in parts if _looked(part) and Mark.SCORE not in part]
-    if not (scores and lookups):
-        return tags
+    answers = [part for part in parts if Mark.ANSWER in part and Mark.SCORE not in part]
     found: set[Tag] = set()
+    if scores and answers:
+        said = "the score is changed where what a file holds is the target: the answer is in the artifact"
+        found.add(Fault("R4", "paid_prefix", machine.place, said))
+    if not (scores and lookups):
+        return tags | found
     for part in lookups:
         in_bytes = Mark.BYTES in part or any(Mark.SPREAD in score for score in scores)
         for tag in part:
@@ -84,10 +88,13 @@ def chosen(machine: Machine, test: Tags, one: Tags, other: Tags, elementwise: bo
     """Return a fault where the better of two scores of the same token is kept."""
     both = Mark.SCORE in one and Mark.SCORE in other and elementwise
     mixed = (Mark.SCORE in one and _looked(other)) or (Mark.SCORE in other and _looked(one))
-    if both or (mixed and elementwise):
-        said = "the better of two predictions is kept for each token, after the token is known"
-        return frozenset({Fault("R6", "oracle_selection", machine.place, said)})
-    return NONE
+    return oracle(machine) if both or (mixed and elementwise) or Mark.BETTER in test else NONE
+
+
+def oracle(machine: Machine) -> Tags:
+    """Return the fault of keeping what turned out better."""
+    said = "the better of two predictions is kept for each token, after the token is known"
+    return frozenset({Fault("R6", "oracle_selection", machine.place, said)})
 
 
 def _looked(tags: Tags) -> bool:
@@ -107,7 +114,7 @@ def looked_up(machine: Machine, tags: Tags, content: Tags, at: Tags) -> Tags:
     if Mark.PREDICTION in content:
         return scored(machine, tags, at) if Mark.GOLD in at else tags
     adaptive = any(isinstance(tag, Fitted) and tag.how == "counts" for tag in content)
-    if adaptive and Mark.GOLD in at:
+    if adaptive and Mark.GOLD in at and _current(machine, at):
         return (tags - {Mark.GOLD}) | {Looked(machine.place)} | ({Mark.BYTES} & at)
     if adaptive and any(isinstance(tag, Data) for tag in at):
         return tags | {Looked(machine.place, frozenset(tag for tag in at if isinstance(tag, Mixed)))}
@@ -124,6 +131,34 @@ def hashed(tags: Tags, parts: Sequence[Tags], node: ast.AST) -> Tags:
     return tags | {Mixed(getattr(node, "lineno", 0), getattr(node, "col_offset", 0))}
 
 
+def settled_past(machine: Machine, tags: Tags) -> Tags:
+    """Return what a value keeps that is put away in an iteration: counts of earlier iterations cannot hold its token."""
+    now = {turn.loop: turn.number for turn in machine.running}
+
+    def past(tag: Tag) -> bool:
+        if not isinstance(tag, Fitted) or tag.how != "counts":
+            return False
+        numbers: dict[int, set[int]] = {}
+        for turn in tag.data.turns:
+            numbers.setdefault(turn.loop, set()).add(turn.number)
+        return any(now[loop] not in found for loop, found in numbers.items() if loop in now)
+
+    return frozenset(tag for tag in tags if not past(tag))
+
+
+def _current(machine: Machine, at: Tags) -> bool:
+    """Say whether an index may hold the tokens of this iteration; those of an earlier one are context by now."""
+    now = {turn.loop: turn.number for turn in machine.running}
+    for tag in at:
+        if isinstance(tag, Data):
+            numbers: dict[int, set[int]] = {}
+            for turn in tag.turns:
+                numbers.setdefault(turn.loop, set()).add(turn.number)
+            if all(now[loop] in found for loop, found in numbers.items() if loop in now):
+                return True
+    return False
+
+
 def divided(machine: Machine, tags: Tags, above: Tags, below: Tags) -> Tags:
     """Return a quotient's tags: a score that is shared out among the bytes of its token."""
     contexts = [tag.steps for tag in below if isinstance(tag, Looked) and tag.steps is not None]
@@ -138,7 +173,12 @@ def divided(machine: Machine, tags: Tags, above: Tags, below: Tags) -> Tags:
     return tags
 
 
-def compared(tags: Tags) -> Tags:
+def compared(tags: Tags, parts: Sequence[Tags] = ()) -> Tags:
     """Return what a comparison knows: it is no token any more."""
+    more: set[Tag] = {Mark.MASK}
+    if any(Mark.GOLD in part for part in parts) and any(Mark.STORED in part and Mark.GOLD not in part for part in parts):
+        more.add(Mark.ANSWER)
+    if len(parts) == 2 and all(Mark.SCORE in part or _looked(part) for part in parts) and any(map(_looked, parts)):
+        more.add(Mark.BETTER)
     kept = frozenset(tag for tag in tags if not isinstance(tag, Data))
-    return (kept - {Mark.NEXT, Mark.BUDGET, Mark.RESERVED}) | {Mark.MASK}
+    return (kept - {Mark.NEXT, Mark.STORED, Mark.BUDGET, Mark.RESERVED}) | more

@@ -50,13 +50,14 @@ class Data:
 @dataclass(frozen=True)
 class Fitted:
     """State that depends on data which was learned from, at a place. `loops`: those that were running then;
-    `packed`: whether it was written into an artifact since."""
+    `packed`: whether it was written into an artifact since; `guard`: the conditions under which it happened."""
 
     data: Data
     how: How
     place: Place
     loops: frozenset[int] = frozenset()
     packed: bool = False
+    guard: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class Mark(enum.Enum):
     SCORE = "a loss against targets"
     BYTES = "text or bytes of tokens"
     MASK = "a comparison"
+    STORED = "read from a file that is no token file"
+    ANSWER = "whether a stored value is the target"
+    BETTER = "which of two scores of a token is the better"
     BUDGET = "the limit of training's clock"
     RESERVED = "that limit, less a reserve"
     LENGTH = "a count of bytes per token"

@@ -3,9 +3,49 @@
 from types import ModuleType
 
 from mulligan.review.card import rule_of
-from mulligan.review.rules import r01_size, r02_clocks, r10_overrun, r11_record, r11_score, r11_seeds
+from mulligan.review.rules import (
+    hidden_text,
+    r01_size,
+    r02_clocks,
+    r03_calibration,
+    r04_data_split,
+    r04_val_training,
+    r05_adapt_then_score,
+    r06_target_lookup,
+    r07_two_passes,
+    r08_slot,
+    r09_byte_mixture,
+    r10_byte_count,
+    r10_bytes_of_text,
+    r10_overrun,
+    r11_record,
+    r11_score,
+    r11_seeds,
+    r12_broken_script,
+    r13_document_leak,
+)
 
-MODULES: tuple[ModuleType, ...] = (r01_size, r02_clocks, r10_overrun, r11_record, r11_score, r11_seeds)
+MODULES: tuple[ModuleType, ...] = (
+    r01_size,
+    r02_clocks,
+    r03_calibration,
+    r04_data_split,
+    r04_val_training,
+    r05_adapt_then_score,
+    r06_target_lookup,
+    r07_two_passes,
+    r08_slot,
+    r09_byte_mixture,
+    r10_byte_count,
+    r10_bytes_of_text,
+    r10_overrun,
+    r11_record,
+    r11_score,
+    r11_seeds,
+    r12_broken_script,
+    r13_document_leak,
+    hidden_text,
+)
 RULES = tuple(rule_of(module) for module in MODULES)
 NAMES = {
     "R1": "size",

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from mulligan.review.flow.machine import Event, Exhausted, Machine
+from mulligan.review.flow.expression import evaluate
+from mulligan.review.flow.library import call
+from mulligan.review.flow.machine import Event, ExhaustedError, Machine
+from mulligan.review.flow.statement import STATEMENTS
 from mulligan.review.flow.value import Fault, Place
 from mulligan.script.disk import read_bytes
 from mulligan.script.source import Source, UnreadError
@@ -42,12 +45,12 @@ class Trace:
 
 def trace(entry: str, sources: Sequence[Source], settings: dict[str, str | None]) -> Trace:
     """Follow a script from its first line; nothing of it is executed."""
-    machine = Machine(_modules(entry, sources), settings)
+    machine = Machine(_modules(entry, sources), settings, STATEMENTS, evaluate, call)
     stopped = ""
     with _deep():
         try:
             machine.run(ENTRY)
-        except Exhausted as error:
+        except ExhaustedError as error:
             stopped = str(error)
         except RecursionError:
             stopped = "it is nested too deeply"

@@ -112,6 +112,11 @@ NONE: Tags = frozenset()
 PER_TOKEN = (Mark.GOLD, Mark.NEXT, Mark.BYTES, Mark.MASK, Mark.LENGTH)
 
 
+def learned(tags: Tags) -> Tags:
+    """Return of what is known of weights only what they were fitted on."""
+    return frozenset(tag for tag in tags if isinstance(tag, Fitted))
+
+
 class Unknown:
     """No constant."""
 

@@ -2,40 +2,48 @@
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
 from mulligan.review.smoke.slices import NotFoundError, Script, last_name, loaded
 
+ALIKE = 0.7
+"""Share of the parts of the largest network from which on another one is as good."""
 
-def build(script: Script) -> tuple[nn.Module, str]:
-    """Return the network as the script makes it, and the name of its class.
+
+def build(scripts: Iterable[Script]) -> tuple[nn.Module, str, Script]:
+    """Return the network as one of the scripts makes it, the first that can, the name of its class, and that script.
 
     NotFoundError where no call makes one; what the code raises, when every call fails, comes through.
     """
     problem: Exception = NotFoundError("no class of a network is made anywhere in the script")
-    for name in candidates(script):
-        for call in script.calls.get(name, []):
-            if makes(script, call) is None or inside_a_network(script, call):
-                continue
-            try:
-                found = script.value(call)
-            except Exception as error:
-                problem = error
-                continue
-            if isinstance(found, nn.Module) and any(True for _ in found.parameters()):
-                return found, name
+    calls = ((script, call) for script in scripts for name in candidates(script) for call in script.calls.get(name, []))
+    for script, call in calls:
+        if makes(script, call) is None or inside_a_network(script, call):
+            continue
+        try:
+            found = script.value(call)
+        except Exception as error:
+            problem = error
+            continue
+        if isinstance(found, nn.Module) and any(True for _ in found.parameters()):
+            return found, last_name(call.func), script
     raise problem
 
 
 def candidates(script: Script) -> list[str]:
-    """Return the names of classes of networks that the script makes, the one built of most others first."""
+    """Return the names of classes of networks that are made: first those of most parts, in the order in which they are made."""
     classes = network_classes(script.globals)
     bodies = {node.name: node for node in ast.walk(script.tree) if isinstance(node, ast.ClassDef)}
-    made = {name for name in classes if any(not inside_a_network(script, call) for call in script.calls.get(name, []))}
-    return sorted(made, key=lambda name: -len(parts(name, bodies, classes)))
+    made = {
+        name: min(lines)
+        for name in classes
+        if (lines := [call.lineno for call in script.calls.get(name, []) if not inside_a_network(script, call)])
+    }
+    size = {name: len(parts(name, bodies, classes)) for name in made}
+    return sorted(made, key=lambda name: (size[name] < ALIKE * max(size.values()), made[name]))
 
 
 def network_classes(found: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
@@ -44,6 +52,7 @@ def network_classes(found: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
         name: value
         for name, value in found.items()
         if inspect.isclass(value) and issubclass(value, nn.Module) and not value.__module__.startswith("torch.")
+        if value.forward is not nn.Module.forward  # else it only holds parts
     }
 
 
@@ -57,7 +66,15 @@ def parts(name: str, bodies: Mapping[str, ast.ClassDef], classes: Mapping[str, A
         found.add(at)
         body = bodies.get(at) or _source_of(classes.get(at))
         if body is not None:
-            waiting += [other for other in loaded(body) if other in classes or other in bodies]
+            made = {last_name(node.func) for node in ast.walk(body) if isinstance(node, ast.Call)}
+            bases = {
+                name
+                for node in ast.walk(body)
+                if isinstance(node, ast.ClassDef)
+                for base in node.bases
+                for name in loaded(base)
+            }
+            waiting += [other for other in made | bases if other in classes or other in bodies]
     return found
 
 
@@ -77,10 +94,3 @@ def inside_a_network(script: Script, node: ast.AST) -> bool:
     """Say whether a node stands in the class of a network: what is made there is a part."""
     held = script.class_of(node)
     return held is not None and held.name in network_classes(script.globals)
-
-
-def required(function: Any) -> Iterator[str]:
-    """Yield the parameters that a call must give by position."""
-    for one in inspect.signature(function).parameters.values():
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty:
-            yield one.name

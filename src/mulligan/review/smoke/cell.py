@@ -19,7 +19,9 @@ PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 CAPSET = {"x86_64": 126, "aarch64": 91}
 CAPABILITIES_VERSION = 0x20080522
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-SCRATCH, SUBMISSION, WITHHELD = "/scratch", "/submission", "/withheld"
+SCRATCH, WITHHELD = "/scratch", "/withheld"
+SUBMISSION = "/challenge/records/track/submission"
+"""As deep as in the challenge's repository, since scripts look for folders above their own."""
 SCRATCH_BYTES, SCRATCH_FILES = 256 << 20, 4096
 OPEN_FILES, THREADS = 256, 256
 

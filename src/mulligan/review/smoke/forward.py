@@ -1,5 +1,9 @@
 """One forward on random tokens, and what it shows of a network."""
 
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +16,18 @@ LENGTHS = (64, 1024)
 FEWEST_TOKENS = 256
 """No vocabulary of the challenge is smaller: tokens are drawn below it."""
 
+NEEDED = ("self", "tokens")
+PRECISIONS = ("fp32", "bf16")
+
 
 @dataclass(frozen=True)
 class Seen:
-    """What a forward showed; None where it did not. `layers`: members of the longest list of parts. `applied`: their calls."""
+    """What a forward showed; None where it did not.
 
+    `called`: the method. `layers`: members of the longest list of parts. `applied`: their calls.
+    """
+
+    called: str
     positions: int
     vocabulary: int | None
     width: int | None
@@ -27,40 +38,58 @@ class Seen:
 
 
 def look(network: nn.Module, device: OnCPU) -> Seen:
-    """Run the network once; the last error comes through where no form of call works."""
+    """Run the network once; the first error comes through where no way to call it works."""
     blocks = max((part for part in network.modules() if isinstance(part, nn.ModuleList)), key=len, default=None)
-    applied, tables = [0], list[tuple[int, ...]]()
+    applied = [0]
     handles = [block.register_forward_hook(lambda *_: applied.__setitem__(0, applied[0] + 1)) for block in blocks or ()]
-    tokens = torch.zeros(0)
+    problem: Exception | None = None
+    for length in LENGTHS:
+        tokens = torch.randint(FEWEST_TOKENS, (1, length), generator=torch.Generator().manual_seed(length))
+        tables = list[tuple[int, ...]]()
+        for name, precision, call in ways_to_call(network, tokens):
+            applied[0] = 0
+            tables.clear()
+            device.seen = _keep_table(tokens, tables)
+            try:
+                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                    output = _tensor(call())
+            except Exception as error:
+                problem = problem or error
+                continue
+            finally:
+                device.seen = None
+            if name != "forward" and (not tables or output.shape[-1] != tables[0][0]):
+                continue  # it works on something else than tokens, or comes to something else than their scores
+            for handle in handles:
+                handle.remove()
+            rows, width = tables[0] if tables else (None, None)
+            layers = len(blocks) if blocks is not None else None
+            finite = bool(torch.isfinite(output).all())
+            return Seen(name, length, rows, width, layers, applied[0] or None, list(output.shape), finite)
+    assert problem is not None
+    raise problem
+
+
+def ways_to_call(network: nn.Module, tokens: torch.Tensor) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Yield the forward with targets and without, then the other methods that need tokens alone: name, precision, call."""
+    for precision in PRECISIONS:
+        yield "forward", precision, lambda: network(tokens, tokens.roll(-1, 1))
+        yield "forward", precision, lambda: network(tokens)
+    for precision, (name, method) in itertools.product(PRECISIONS, inspect.getmembers(type(network), inspect.isfunction)):
+        needed = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+        if len(needed) == len(NEEDED) and name not in vars(nn.Module) and not name.startswith("__"):
+            yield name, precision, functools.partial(method, network, tokens)
+
+
+def _keep_table(tokens: torch.Tensor, tables: list[tuple[int, ...]]) -> Callable[..., None]:
+    """Return what keeps the shape of each table that the tokens are looked up in."""
 
     def seen(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], _result: Any) -> None:
         table = _table(function, args, kwargs, tokens)
         if table is not None:
             tables.append(tuple(table.shape))
 
-    problem: Exception | None = None
-    for length in LENGTHS:
-        tokens = torch.randint(FEWEST_TOKENS, (1, length), generator=torch.Generator().manual_seed(length))
-        for arguments in ((tokens, tokens.roll(-1, 1)), (tokens,)):
-            applied[0] = 0
-            tables.clear()
-            device.seen = seen
-            try:
-                with torch.no_grad():
-                    output = _tensor(network(*arguments))
-            except Exception as error:
-                problem = problem or error
-                continue
-            finally:
-                device.seen = None
-            for handle in handles:
-                handle.remove()
-            rows, width = tables[0] if tables else (None, None)
-            layers = len(blocks) if blocks is not None else None
-            finite = bool(torch.isfinite(output).all())
-            return Seen(length, rows, width, layers, applied[0] or None, list(output.shape), finite)
-    assert problem is not None
-    raise problem
+    return seen
 
 
 def _table(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tokens: torch.Tensor) -> torch.Tensor | None:
@@ -79,10 +108,10 @@ def _table(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tokens:
 
 def _tensor(output: Any) -> torch.Tensor:
     """Return the first tensor of an output."""
-    if isinstance(output, torch.Tensor):
+    if isinstance(output, torch.Tensor) and output.is_floating_point():
         return output
     values = output.values() if isinstance(output, dict) else output if isinstance(output, (tuple, list)) else ()
-    found = next((value for value in values if isinstance(value, torch.Tensor)), None)
+    found = next((value for value in values if isinstance(value, torch.Tensor) and value.is_floating_point()), None)
     if found is None:
-        raise TypeError(f"the forward returns {type(output).__name__}, which holds no tensor")
+        raise TypeError(f"the forward returns {type(output).__name__}, which holds no tensor of numbers")
     return found

@@ -4,22 +4,23 @@ What it says of itself is told by code that runs beside the submission's own, so
 reach anything with that.
 """
 
+import ast
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mulligan.review.finding import Finding, NotChecked
+from mulligan.review.finding import Category, Finding, NotChecked
 from mulligan.review.smoke.start import MEMORY, SECONDS, run_child
 from mulligan.review.subject import Subject
 from mulligan.submit.check_code import DISTRIBUTIONS
 from mulligan.submit.submitted import REQUIREMENTS
 
-RULE = "R12"
+RULE, SCORING = "R12", "R5"
 PACKAGES = frozenset(
     """
     apex bitsandbytes brotli causal_conv1d constriction cupy cutlass datasets deepspeed einops fla huggingface_hub
-    kernels lightning liger_kernel mamba_ssm matplotlib numba nvidia pandas psutil pynvml requests scipy sklearn
+    kernels lightning liger_kernel mamba_ssm matplotlib mlx numba nvidia pandas psutil pynvml requests scipy sklearn tensorboard
     tiktoken tokenizers tqdm transformer_engine transformers triton wandb xformers yaml zstandard
     """.split()  # noqa: SIM905
 )
@@ -39,9 +40,10 @@ def smoke(
     if not subject.sources:
         return [NotChecked(RULE, "smoke test: no script that could be read")], {}
     entry = subject.sources[0].file
-    inner = max((source for source in subject.sources if source.file == entry), key=lambda source: source.layer)
+    texts = {source.file: ast.unparse(source.tree) for source in sorted(subject.sources, key=lambda source: source.layer)}
+    texts = {entry: texts.pop(entry), **texts}
     elsewhere = sorted(required_packages(subject.folder.folder) | PACKAGES | DISTRIBUTIONS.keys())
-    work = {"script": entry, "text": inner.text, "elsewhere": elsewhere}
+    work = {"script": entry, "texts": texts, "elsewhere": elsewhere}
     answer = run_child(subject.folder.folder, work, seconds, memory)
     return list(judged(answer, entry, elsewhere)), printed(answer["lines"])
 
@@ -58,16 +60,23 @@ def required_packages(folder: Path) -> set[str]:
 
 
 def printed(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the steps measured."""
+    """Return what the steps measured; under `scoring`, what each scoring function showed."""
     names = {"seconds": "import_seconds"}
-    kept = ("imported", "built", "forward")
-    return {
+    done = [line for line in lines if "error" not in line]
+    found: dict[str, Any] = {
         names.get(name, name): value
-        for line in lines
-        if line["step"] in kept and "error" not in line
+        for line in done
+        if line["step"] in ("imported", "built", "forward")
         for name, value in line.items()
         if name != "step"
     }
+    scored = {line["name"]: without(line, "step", "name") for line in done if line["step"] == "scored"}
+    return {**found, "scoring": scored} if scored else found
+
+
+def without(line: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return a line without some of its names."""
+    return {name: value for name, value in line.items() if name not in names}
 
 
 def judged(answer: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Iterator[Finding | NotChecked]:
@@ -80,18 +89,55 @@ def judged(answer: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Itera
     for step, what in (("imported", "import"), ("built", "building the network"), ("forward", "a forward")):
         line = by.get(step)
         if line is None:
-            yield NotChecked(RULE, f"smoke test: {what}: {answer['end'] or 'it ended without a word'}")
+            late = by.get("late", {})
+            place = f" ({late['file']}, line {late['line']})" if late.get("file") else ""
+            yield NotChecked(RULE, f"smoke test: {what}: {answer['end'] or 'it ended without a word'}{place}")
             return
         if "error" in line:
-            yield judged_error(what, line["error"], entry, elsewhere)
+            shells = ", ".join({**by.get("imported", {}), **by.get("built", {})}.get("stand_ins", []))
+            yield judged_error(what, line["error"], entry, elsewhere, f"; this machine lacks {shells}" if shells else "")
             return
+    yield from judged_scoring(answer, entry)
     if not by["forward"].get("finite"):
         message = "smoke test: on random tokens, from its initial weights, the network's output is not finite"
         yield Finding(RULE, "broken_script", "warning", entry, None, message)
 
 
-def judged_error(what: str, error: Mapping[str, Any], entry: str, elsewhere: list[str]) -> Finding | NotChecked:
-    """Return a finding for an error that is the script's own, else that something was not checked."""
+def judged_scoring(answer: Mapping[str, Any], entry: str) -> Iterator[Finding | NotChecked]:
+    """Yield what the scoring functions showed on the toy shard."""
+    lines = [line for line in answer["lines"] if line["step"] == "scored"]
+    if answer["end"]:
+        yield NotChecked(SCORING, f"smoke test: scoring a toy shard: {answer['end']}")
+    elif not lines:
+        yield NotChecked(SCORING, "smoke test: no function is given the network and comes to a loss, so no scoring was run")
+    for line in lines:
+        said = f"smoke test: {line['name']} on a toy shard"
+        if "error" in line:
+            error = line["error"]
+            yield NotChecked(SCORING, f"{said}: {error['type']}: {error['message']}".rstrip(": "))
+        elif line.get("moved"):
+            rule, category = _how_it_looked_ahead(line)
+            message = (
+                f"{said}: with other tokens later in the document, {line['moved']} of {line['compared']} scores before them "
+                f"move, by up to {line['moved_by']:.2g} nats, in {line['steps']} steps of an optimizer"
+            )
+            yield Finding(rule, category, "warning", entry, None, message)
+        elif line.get("repeats") is False:
+            yield Finding("R11", "evidence", "warning", entry, None, f"{said}: scored again, it comes to other scores")
+        elif "moved" not in line and line.get("loss") is not None:
+            yield NotChecked(SCORING, f"{said}: which tokens it scores could not be seen")
+
+
+def _how_it_looked_ahead(line: Mapping[str, Any]) -> tuple[str, Category]:
+    if not line["steps"]:
+        return "R7", "two_pass"
+    return ("R5", "ttt_adapt_then_score") if line["steps_on_parameters"] else ("R8", "slot")
+
+
+def judged_error(
+    what: str, error: Mapping[str, Any], entry: str, elsewhere: list[str], lacks: str = ""
+) -> Finding | NotChecked:
+    """Return a finding for an error that is the script's own, else what was not checked. `lacks`: what this machine lacks."""
     kind, message, missing = error["type"], error["message"], (error["missing"] or "").split(".")[0]
     said = f"smoke test: {what}: {kind}: {message}"
     own = kind in OWN_FAULTS
@@ -103,4 +149,4 @@ def judged_error(what: str, error: Mapping[str, Any], entry: str, elsewhere: lis
     if own and what == "import" and error["file"]:
         return Finding(RULE, "broken_script", "violation", error["file"], error["line"], said)
     place = f" ({error['file']}, line {error['line']})" if error["file"] else ""
-    return NotChecked(RULE, said + place)
+    return NotChecked(RULE, said + place + lacks)

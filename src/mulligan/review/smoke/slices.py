@@ -4,12 +4,14 @@ An argument of a function is what its caller gives, found in the same way.
 """
 
 import ast
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
 
 DEEPEST = 8
+PROBLEM, PROBLEMS = "_mulligan_problem", "_mulligan_problems"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Frame = dict[str, Any]
 
@@ -49,6 +51,17 @@ class Script:
                 return node
         return None
 
+    def settle_globals(self) -> None:
+        """Bind what functions bind by `global`, where it is None or not there: a run would have bound it by then."""
+        for statement in (node for node in ast.walk(self.tree) if isinstance(node, ast.Global)):
+            function = self.function_of(statement)
+            for one in ast.walk(function) if function else ():
+                if isinstance(one, ast.Assign) and len(one.targets) == 1 and isinstance(one.targets[0], ast.Name):
+                    name = one.targets[0].id
+                    if name in statement.names and self.globals.get(name) is None:
+                        with contextlib.suppress(Exception):
+                            self.globals[name] = self.value(one.value)
+
     def value(self, node: ast.expr, depth: int = 0) -> Any:
         """Return what an expression comes to where it stands; whatever the code raises comes through."""
         function = self.function_of(node)
@@ -58,7 +71,6 @@ class Script:
             if function is not None and name in parameters(function):
                 frame[name] = self.argument(function, name, depth + 1)
         frame |= self.closure(function, needed - frame.keys(), depth) if function else {}
-        statements = [one for one in statements if not (stored(one) and stored(one) <= self.given.keys())]
         return self.run(statements, node, frame)
 
     def slice_before(self, node: ast.AST, function: Function | None) -> tuple[list[ast.stmt], set[str]]:
@@ -71,7 +83,7 @@ class Script:
             for block in blocks(parent):
                 if at in block:
                     for statement in reversed(block[: block.index(at)]):
-                        if (stored(statement) | touched(statement)) & needed:
+                        if (stored(statement) | touched(statement)) & needed - self.given.keys():
                             found.insert(0, statement)
                             needed |= loaded(statement)
             at = parent
@@ -111,6 +123,8 @@ class Script:
     def run(self, statements: list[ast.stmt], result: ast.expr, frame: Frame) -> Any:
         """Run statements, passing over those that fail, and return the value of an expression."""
         guarded: list[ast.stmt] = [_guarded(statement) for statement in statements]
+        problems = list[Exception]()
+        frame = {**frame, PROBLEMS: problems}
         names = [ast.arg(name) for name in sorted(frame)]
         arguments = ast.arguments(posonlyargs=[], args=names, kwonlyargs=[], kw_defaults=[], defaults=[])
         body = [*guarded, ast.Return(result)]
@@ -119,13 +133,19 @@ class Script:
             whole.type_params = []
         tree = ast.fix_missing_locations(ast.Module([whole], []))
         code = next(const for const in compile(tree, "<slice>", "exec").co_consts if isinstance(const, CodeType))
-        return FunctionType(code, self.globals)(**frame)
+        try:
+            return FunctionType(code, self.globals)(**frame)
+        except NameError:
+            if problems:
+                raise problems[0] from None  # why a name is not bound says more than that it is not
+            raise
 
 
 def _guarded(statement: ast.stmt) -> ast.stmt:
     if isinstance(statement, (ast.Global, ast.Nonlocal, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
         return statement
-    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ast.Pass()])
+    keep = ast.Call(ast.Attribute(ast.Name(PROBLEMS, ast.Load()), "append", ast.Load()), [ast.Name(PROBLEM, ast.Load())], [])
+    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), PROBLEM, [ast.Expr(keep)])
     return ast.Try([statement], [handler], [], [])
 
 

@@ -14,7 +14,7 @@ from mulligan.review.smoke.cell import SCRATCH
 
 CHILD = Path(__file__).with_name("child.py")
 SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
-SECONDS = 120.0
+SECONDS = 240.0
 MEMORY = 4 << 30
 """Bytes of address space: torch itself takes half a GiB, a network of the challenge about one."""
 GRACE = 30.0

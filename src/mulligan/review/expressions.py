@@ -64,7 +64,8 @@ PURE: Mapping[str, Callable[..., Any]] = {
 }
 TEXT = frozenset({"startswith", "endswith", "replace"})
 METHODS: Mapping[type[Any], frozenset[str]] = {
-    str: TEXT | {"encode", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "lower", "isspace", "count", "find"},
+    str: TEXT
+    | {"encode", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "lower", "isspace", "count", "find", "split"},
     bytes: TEXT | {"decode"},
     list: frozenset({"append", "extend", "index", "count"}),
     dict: frozenset({"get", "items", "keys", "values"}),

@@ -1,7 +1,7 @@
 """Which parameters a script hands to its optimizers, worked out on the parameters' names: nothing is executed.
 
-Where a condition hangs on a setting both ways are gone, and what is not understood is taken to hold every parameter that went into
-it: what is handed over comes out too large rather than too small.
+Where a condition hangs on a setting both ways are gone, and what is not understood is taken to hold every parameter that went
+into it: what is handed over comes out too large rather than too small.
 """
 
 import ast

@@ -11,11 +11,15 @@ MOST_DEPTH = 8
 
 
 class Returned(Exception):  # noqa: N818
+    """Carries a returned value out of its function."""
+
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class Loop(Exception):  # noqa: N818
+    """Carries `break` (`ends`) or `continue` out to its loop."""
+
     def __init__(self, ends: bool) -> None:
         self.ends = ends
 

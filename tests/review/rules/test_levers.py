@@ -96,7 +96,7 @@ def test_a_filter_that_drops_it_is_seen_through(tmp_path):
 
 
 def test_groups_that_are_not_understood_are_not_checked(tmp_path):
-    text = "import torch\nfrom torch import nn\nclass N(nn.Module):\n    def __init__(self):\n        self.a = nn.Linear(2, 2)\nN()\n"
+    text = "from torch import nn\nclass N(nn.Module):\n    def __init__(self):\n        self.a = nn.Linear(2, 2)\nN()\n"
     assert len(not_checked(lever_unowned, subject_of(tmp_path, text))) == 1
     assert len(not_checked(lever_unowned, subject_of(tmp_path, "print(1)"))) == 1
 

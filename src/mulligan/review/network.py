@@ -125,6 +125,12 @@ class Classes:
             if id(node) in left_out:
                 continue
             for target, value in assigned(node):
+                if (
+                    isinstance(target, ast.Attribute)
+                    and isinstance(value, ast.Attribute)
+                    and isinstance(target.value, ast.Attribute)
+                ):
+                    module.parts.pop(target.value.attr, None)  # tied: `self.head.weight = self.words.weight`
                 if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self" and scope:
                     self._put(module, target.attr, self._made(scope, value, before + target.attr, depth))
             if (
@@ -138,6 +144,10 @@ class Classes:
                 if isinstance(known, Module) and node.args:
                     entry = f"{len(known.parts)}"
                     self._put(known, entry, self._made(scope, node.args[0], f"{before}{last_name(held)}.{entry}", depth))
+            if isinstance(node, ast.Call) and last_name(node.func) in self.inits:
+                for one in (*node.args, *(keyword.value for keyword in node.keywords)):
+                    if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "self":
+                        module.parts.pop(one.attr, None)  # shared with the module that is given it
         return module
 
     def _left_out(self, scope: Scope) -> frozenset[int]:

@@ -127,6 +127,10 @@ class Owners(Steps):
         """Return whether a condition holds; what is not known may."""
         return True if isinstance(value, (Opaque, Table)) else bool(value)
 
+    def several(self, value: Any) -> list[Any]:
+        """Return the items of what can be gone through, also those of a list of modules."""
+        return list(value.parts.values()) if isinstance(value, Module) else super().several(value)
+
     def number(self, value: Any) -> Any:
         """Return a value as it is."""
         return value
@@ -192,6 +196,8 @@ class Owners(Steps):
             return OPAQUE
         if name in WRAPPERS and arguments and isinstance(arguments[0], Module):
             return arguments[0]
+        if name == "getattr" and len(arguments) > 1 and isinstance(arguments[0], Module):
+            return arguments[0].parts.get(str(arguments[1]), OPAQUE)
         if name == "id" and arguments and isinstance(arguments[0], Parameter):
             return arguments[0].name
         if name in ("any", "all") and arguments and any(isinstance(one, Opaque) for one in arguments[0]):

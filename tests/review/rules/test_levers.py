@@ -82,10 +82,27 @@ def test_a_parameter_that_is_off_is_not_told(tmp_path):
         "matrices = matrices + list(base.pairs.parameters())",
         "matrices = grouped_by_a_library(base, matrices)",
         "other = torch.optim.SGD([*base.pairs.parameters()])",
+        "vectors.extend(part.weight for part in getattr(base, 'pairs'))",
+        "for part in base.pairs:\n        vectors.append(part.weight)",
     ],
 )
 def test_whatever_hands_it_over_is_enough(tmp_path, more):
     assert unowned(tmp_path, more) == []
+
+
+def test_a_tied_parameter_is_owned_with_the_other(tmp_path):
+    network = NETWORK.replace(
+        "        self.skips =",
+        "        self.head = nn.Linear(64, 1024)\n        self.head.weight = self.words.weight\n        self.skips =",
+    )
+    assert findings(lever_unowned, subject_of(tmp_path, network.replace("MORE", "pass"))) == []
+
+
+def test_a_module_that_is_given_to_another_is_not_told(tmp_path):
+    network = NETWORK.replace("[Block(64) for", "[Block(64, self.shared) for").replace(
+        "        self.blocks =", "        self.shared = nn.Linear(64, 64)\n        self.blocks ="
+    )
+    assert findings(lever_unowned, subject_of(tmp_path, network.replace("MORE", "pass"))) == []
 
 
 def test_a_filter_that_drops_it_is_seen_through(tmp_path):

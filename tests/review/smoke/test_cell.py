@@ -56,6 +56,10 @@ def threads():
 
 
 did = []
+try:
+    pathlib.Path("/tmp/mulligan-was-here").write_text("x")  # goes to the scratch folder, or nowhere
+except OSError:
+    pass
 for name, attempt in {
     "scratch": lambda: pathlib.Path("note").write_text("x"),
     "home": lambda: (pathlib.Path.home() / "home").write_text("x"),
@@ -66,7 +70,6 @@ for name, attempt in {
     "own file changed": lambda: os.chmod(__file__, 0o777),
     "own file cut": lambda: os.truncate(__file__, 0),
     "own file by its name": lambda: pathlib.Path("train_gpt.py").write_text("x"),
-    "tmp": lambda: pathlib.Path("/tmp/mulligan-was-here").write_text("x"),
     "root": lambda: pathlib.Path("/mulligan-was-here").write_text("x"),
     "outside read": lambda: pathlib.Path(OUTSIDE, "victim").read_text(),
     "outside listed": lambda: os.listdir(OUTSIDE),

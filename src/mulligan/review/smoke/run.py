@@ -134,7 +134,7 @@ def judged_scoring(answer: Mapping[str, Any], entry: str) -> Iterator[Finding | 
                 f"{said}: with other tokens later in the document, {line['moved']} of {line['compared']} scores before them "
                 f"move, by up to {line['moved_by']:.2g} nats, in {line['steps']} steps of an optimizer"
             )
-            yield Finding(rule, category, "warning", entry, None, message)
+            yield Finding(rule, category, "violation" if line["steps"] else "warning", entry, None, message)
         elif line.get("repeats") is False:
             yield Finding("R11", "evidence", "warning", entry, None, f"{said}: scored again, it comes to other scores")
         elif "moved" not in line and line.get("loss") is not None:

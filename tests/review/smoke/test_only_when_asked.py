@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from mulligan.submit.script_file import ScriptFile
+from mulligan.script.script_file import ScriptFile
 
 import mulligan
 

@@ -3,9 +3,8 @@
 import ast
 from pathlib import Path
 
-from mulligan.script.script_file import ScriptFile
-
 import mulligan
+from mulligan.script.script_file import ScriptFile
 
 SOURCE = Path(mulligan.__file__).parent
 READERS = ("review", "script", "submit/script_file.py", "submit/submitted.py", "submit/seed_log.py")

@@ -82,6 +82,9 @@ def step(machine: Machine, given: Call) -> Val | None:
     cells = {cell for value in given.values for cell in value.refs if cell.kind == "optimizer"}
     if not cells:
         return None
+    for value in given.given:
+        if value.calls:  # an optimizer may be handed what takes the gradient
+            machine.invoke(value, [])
     owners = frozenset[Cell]().union(*(cell.owners for cell in cells))
     pending = machine.pending.tags
     for owner in owners:

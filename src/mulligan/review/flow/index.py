@@ -90,7 +90,8 @@ def subscript(machine: Machine, base: Val, index: Val) -> Val:
         return named
     content = machine.tags(base)
     turns = turns_of(at)
-    tags = cut(dated(content, turns), frozenset(tag for tag in at if isinstance(tag, Cut)))
+    cuts = frozenset(tag for tag in at if isinstance(tag, Cut))
+    tags = cut(dated(content, turns), cuts)
     if Mark.NEXT in at and any(isinstance(tag, Data) for tag in content) and Mark.PREDICTION not in content:
         tags |= {Mark.GOLD}
     tags = score.looked_up(machine, tags, content, at) | turns
@@ -101,7 +102,7 @@ def subscript(machine: Machine, base: Val, index: Val) -> Val:
     refs = base.refs if base.part or any(cell.kind in ("tensor", "library", "module") for cell in base.refs) else frozenset()
     if refs and (Mark.GOLD in at or any(isinstance(tag, Data) for tag in at)):
         refs = frozenset()
-    return Val(tags, refs, part=base.part, text=base.text)
+    return Val(tags, refs, part=base.part, text=base.text, view=base.view | turns | cuts)
 
 
 def _named(base: Val, index: Val) -> Val | None:

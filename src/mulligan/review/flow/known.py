@@ -29,6 +29,7 @@ _GROUPS: list[tuple[str, Callable[[Machine, Call], Val | None]]] = [
         gradient.parts,
     ),
     ("sum mean nansum nanmean average fsum", table.total),
+    ("max min amax amin", table.extreme),
     ("len numel size dim nelement element_size stat getsize", table.size),
     (
         "print log info write warning dump dumps debug writelines save savez save_file compress savez_compressed echo secho",

@@ -11,7 +11,7 @@ from typing import Any
 from mulligan.review.flow import index, score
 from mulligan.review.flow.definition import Class, Function
 from mulligan.review.flow.heap import Cell, Heap
-from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Mark, Place, Tags, Turn, Val, dated, join, learned, settled
+from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Mark, Place, Tags, Turn, Val, join, learned, settled, viewed
 
 MOST_STATEMENTS = 400_000
 MOST_SECONDS = 20.0
@@ -24,13 +24,14 @@ class ExhaustedError(Exception):
 
 @dataclass
 class Event:
-    """Something that happened, in order: `what` it was, where, on which split, in which loops."""
+    """Something that happened, in order: `what` it was, where, on which split, in which loops; `leaving` the innermost?"""
 
     what: str
     place: Place
     data: frozenset[Data]
     loops: tuple[int, ...]
     detail: str = ""
+    leaving: bool = False
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Machine:
     disk: Cell = field(default_factory=lambda: Cell("tensor"))
     loaded: dict[str, Cell] = field(default_factory=dict)
     choosing: bool = False
+    leaving: bool = False
     guard: frozenset[str] = frozenset()
     restored: list[Cell] = field(default_factory=list)
     statements: int = 0
@@ -76,7 +78,8 @@ class Machine:
     def note(self, what: str, tags: Tags, detail: str = "") -> None:
         """Note an event."""
         data = frozenset(tag for tag in tags if isinstance(tag, Data))
-        self.events.append(Event(what, self.place, data, tuple(turn.loop for turn in self.running), detail))
+        loops = tuple(turn.loop for turn in self.running)
+        self.events.append(Event(what, self.place, data, loops, detail, self.leaving))
 
     def new(self, kind: Any, tags: Tags = NONE, cls: Any = None, element: Val | None = None) -> Val:
         """Return a value that refers to a new cell."""
@@ -96,7 +99,7 @@ class Machine:
             if cell.number in seen:
                 continue
             seen.add(cell.number)
-            found |= cell.tags
+            found |= viewed(cell.tags, value.view)
             if cell.element is not None and depth:
                 found |= self._tags(cell.element, depth - 1, seen)
             if cell.kind in ("object", "module", "library", "dict") and depth:
@@ -284,4 +287,7 @@ class Machine:
         for name in names:
             value = frame.names.get(name)
             if value is not None and not value.refs and not value.calls and value.items is None:
-                self.heap.set_name(frame, name, value.but(const=UNKNOWN, tags=dated(value.tags, [turn]) | {turn}))
+                tags = value.tags
+                if not any(isinstance(tag, Data) for tag in tags):  # tokens of an earlier round stay those of that round
+                    tags = frozenset(t for t in tags if not (isinstance(t, Turn) and t.loop == turn.loop)) | {turn}
+                self.heap.set_name(frame, name, value.but(const=UNKNOWN, tags=tags))

@@ -72,16 +72,18 @@ def _if(machine: Machine, node: ast.If, frame: Cell) -> str:
     parts = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else [node.test]
     guard = frozenset(ast.unparse(part) for part in parts)
 
+    leaving = machine.leaving
+
     def then() -> str:
-        machine.guard = guard
+        machine.guard, machine.leaving = guard, leaving or isinstance(node.body[-1], ast.Break)
         return machine.block(node.body, frame)
 
     def otherwise() -> str:
-        machine.guard = outer
+        machine.guard, machine.leaving = outer, leaving
         return machine.block(node.orelse, frame)
 
     one, other = machine.heap.branch(then, otherwise, frame)
-    machine.choosing, machine.guard = before, outer
+    machine.choosing, machine.guard, machine.leaving = before, outer, leaving
     for cell in machine.restored[num_restored:]:  # what was learned under the same condition is gone with it
         kept = frozenset(t for t in cell.tags if not (isinstance(t, Fitted) and t.guard and t.guard <= guard))
         machine.heap.set_tags(cell, kept)
@@ -177,6 +179,8 @@ def _import_from(machine: Machine, node: ast.ImportFrom, frame: Cell) -> None:
             found = machine.import_module(module, module)
             if alias.name == "*":
                 for name, value in list(found.names.items()):
+                    if isinstance(name, str) and name.startswith("_"):
+                        continue
                     machine.heap.set_name(frame, name, value)
                 continue
             value = found.names.get(alias.name) or module_value(machine, f"{module}.{alias.name}")

@@ -25,9 +25,11 @@ def changed_at(machine: Machine, given: Call) -> Val | None:
         return None
     rest = [value for value in given.values if value is not table and value is not index]
     tags = frozenset[Any]().union(*(machine.tags(value) for value in rest)) if rest else NONE
-    new = score.counted(machine, machine.tags(index)) | tags
+    at = machine.tags(index)
+    new = score.counted(machine, at) | tags
     for cell in table.refs:
-        machine.heap.add_tags(cell, new)
+        passing = bool(machine.running) and machine.running[-1].loop in cell.loops and Mark.GOLD not in at
+        machine.heap.add_tags(cell, tags | at if passing else new)  # what is made anew in each round learns nothing
     return table if given.name.endswith("_") else Val(machine.tags(table) | new)
 
 
@@ -58,6 +60,16 @@ def total(machine: Machine, given: Call) -> Val:
     """Return a sum, in which single tokens are lost."""
     tags = frozenset[Any]().union(*(machine.tags(value) for value in given.values)) if given.values else NONE
     return Val(frozenset(tag for tag in tags if tag not in PER_TOKEN and not isinstance(tag, Looked)))
+
+
+def extreme(machine: Machine, given: Call) -> Val | None:
+    """Return the largest of a tensor's tokens, which is a size; of what a network gives, and of two things, it is none."""
+    if len(given.given) + (given.base is not None and not given.library) != 1 or given.named:
+        return None
+    value = combine(machine, given.values)
+    if value.tags & {Mark.PREDICTION, Mark.SCORE} or not any(isinstance(tag, Data) for tag in value.tags):
+        return None
+    return Val(frozenset(tag for tag in value.tags if not isinstance(tag, Data) and tag is not Mark.GOLD))
 
 
 def size(machine: Machine, given: Call) -> Val:

@@ -129,9 +129,10 @@ UNKNOWN: Any = Unknown()
 
 class Val:
     """Immutable. `items`: of a tuple; `calls`: functions and classes of the script; `library`: a dotted name outside of it;
-    `text`: the literal parts of a string; `part`: a tensor inside of the cell that is referred to."""
+    `text`: the literal parts of a string; `part`: a tensor inside of the cell that is referred to; `view`: which part of the
+    content of a tensor is meant."""
 
-    __slots__ = ("calls", "const", "items", "library", "part", "refs", "tags", "text")
+    __slots__ = ("calls", "const", "items", "library", "part", "refs", "tags", "text", "view")
 
     def __init__(
         self,
@@ -143,9 +144,10 @@ class Val:
         library: str = "",
         text: str = "",
         part: bool = False,
+        view: frozenset[Turn | Cut] = frozenset(),
     ) -> None:
         self.tags, self.refs, self.const, self.items = tags, refs, const, items
-        self.calls, self.library, self.text, self.part = calls, library, text, part
+        self.calls, self.library, self.text, self.part, self.view = calls, library, text, part, view
 
     def __repr__(self) -> str:
         return f"Val({set(self.tags) or ''} {self.const} {self.refs or ''} {self.library}{self.calls or ''})"
@@ -192,7 +194,8 @@ def join(values: Iterable[Val]) -> Val:
     calls = tuple(dict.fromkeys(call for v in given for call in v.calls))
     text = "|".join(dict.fromkeys(v.string() for v in given if v.string()))[:MOST_TEXT]
     library = first.library if len({v.library for v in given}) == 1 else ""
-    return Val(tags, refs, first.const if same else UNKNOWN, items, calls, library, text, any(v.part for v in given))
+    view = frozenset.intersection(*(v.view for v in given))
+    return Val(tags, refs, first.const if same else UNKNOWN, items, calls, library, text, any(v.part for v in given), view)
 
 
 def dated(tags: Tags, turns: Iterable[Turn]) -> Tags:
@@ -210,6 +213,14 @@ def cut(tags: Tags, cuts: frozenset[Cut]) -> Tags:
     other = frozenset(Cut(one.name, not one.before) for one in cuts)
     kept = (t for t in tags if not (isinstance(t, Fault) and t.cuts & other))
     return frozenset(Data(t.split, t.turns, t.cuts | cuts) if isinstance(t, Data) else t for t in kept)
+
+
+def viewed(tags: Tags, view: frozenset[Turn | Cut]) -> Tags:
+    """Return what is known of a part of a tensor."""
+    if not view:
+        return tags
+    cuts = frozenset(one for one in view if isinstance(one, Cut))
+    return cut(dated(tags, (one for one in view if isinstance(one, Turn))), cuts)
 
 
 def turns_of(tags: Tags) -> frozenset[Turn]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mulligan.review.flow import score
 from mulligan.review.flow.heap import Cell
 from mulligan.review.flow.index import MOST_FOLDED, combine, element
-from mulligan.review.flow.value import Mark, Val, join, split_named
+from mulligan.review.flow.value import Mark, Turn, Val, join, split_named
 
 if TYPE_CHECKING:
     from mulligan.review.flow.machine import Machine
@@ -37,6 +37,10 @@ COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
+NODE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}
+"""What the challenge's machine sets: eight processes, of which the first reports."""
+FEW = 8
+"""Tokens that an index goes back; a greater number is a stride or a length."""
 LIMIT_SECONDS, MOST_SECONDS = 600, 10_000
 
 
@@ -52,12 +56,15 @@ def binary(machine: Machine, kind: type[ast.operator], left: Val, right: Val, no
     if kind is ast.Mult and (_is_list(left) or left.items is not None):
         return machine.new("list", element=element(machine, left))
     value = combine(machine, [left, right])
-    tags = value.tags
+    tags = value.tags - {Mark.EARLIER}
     one = [v.const for v in (left, right) if v.known]
     if kind is ast.Add and one == [1]:
         tags |= {Mark.NEXT}
     elif kind is ast.Sub:
         tags -= {Mark.NEXT}
+        loops = any(isinstance(tag, Turn) for tag in left.tags)
+        if loops and right.known and isinstance(right.const, int) and 0 < right.const <= FEW:
+            tags |= {Mark.EARLIER}
         taken = right.known and isinstance(right.const, int | float) and right.const > 0 and Mark.BUDGET not in right.tags
         if Mark.BUDGET in left.tags and (taken or Mark.RESERVED in right.tags):
             tags |= {Mark.RESERVED}
@@ -95,7 +102,10 @@ def _folded(fold: Callable[[Any, Any], Any] | None, left: Val, right: Val) -> Va
 def compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:
     """Return the result of a comparison."""
     values = [machine.value(part, frame) for part in (node.left, *node.comparators)]
+    if len(values) == 2 and values[1].library == "os.environ" and isinstance(values[0].const, str):
+        return _in_environment(machine, values[0].const, isinstance(node.ops[0], ast.NotIn))
     if len(values) == 2:
+        values[1] = _constants(values[1]) if isinstance(node.ops[0], ast.In | ast.NotIn) else values[1]
         folded = _folded(COMPARED.get(type(node.ops[0])), values[0], values[1])
         if folded is not None:
             return folded
@@ -115,6 +125,20 @@ def compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:
         reserved = Mark.RESERVED in value.tags or any(_shortened(part) for part in values)
         machine.note("clock", value.tags, "reserved" if reserved else "")
     return value.but(tags=score.compared(value.tags, [machine.tags(part) for part in values]), text="")
+
+
+def _in_environment(machine: Machine, name: str, absent: bool) -> Val:
+    """Return whether a variable is set, where that is told in one way."""
+    if name in machine.settings and machine.settings[name] is None:
+        return Val()
+    return Val(const=(name in machine.settings or name in NODE) is not absent)
+
+
+def _constants(value: Val) -> Val:
+    """Return a tuple of constants as one."""
+    if value.items is not None and all(item.known for item in value.items):
+        return Val(value.tags, const=tuple(item.const for item in value.items))
+    return value
 
 
 def _shortened(value: Val) -> bool:

@@ -31,6 +31,8 @@ def attribute(machine: Machine, base: Val, name: str) -> Val:
             if held is not None and held.calls:
                 here = Val(refs=frozenset({cell}))
                 held = held.but(calls=tuple(one.bound(here) if isinstance(one, Function) else one for one in held.calls))
+                if any(isinstance(one, Function) and one.is_property for one in held.calls):
+                    held = machine.invoke(held, [])
         if held is not None:
             changing = cell.cls is not None and cell.kind == "object" and name in cell.cls.changing and not held.refs
             if changing and machine.running:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mulligan.review.flow import score
 from mulligan.review.flow.index import at_turns, element, subscript, values_of
 from mulligan.review.flow.text import environment
-from mulligan.review.flow.value import NONE, Mark, Val, join, turns_of
+from mulligan.review.flow.value import NONE, Mark, Tags, Val, join, turns_of
 
 if TYPE_CHECKING:
     from mulligan.review.flow.library import Call
@@ -22,13 +22,21 @@ def elements(machine: Machine, given: Call) -> Val | None:
             return machine.new("list", element=machine.invoke(given.given[0], found[1:]))
         return machine.new("list", element=Val(items=tuple(found)))
     if given.name == "enumerate" and given.given:
-        return machine.new("list", element=Val(items=(Val(), element(machine, given.given[0]))))
+        start = given.argument(1, "start")
+        at = start_tags(machine, start) if start is not None else NONE
+        return machine.new("list", element=Val(items=(Val(at), element(machine, given.given[0]))))
     value = given.argument(0)
     if value is None:
         return machine.new("list")
     if value.items is not None or (value.known and isinstance(value.const, range)):
         return value
     return machine.new("list", turns_of(machine.tags(value)), element=element(machine, value))
+
+
+def start_tags(machine: Machine, first: Val) -> Tags:
+    """Return what numbers know that begin at a value: from one on they are indices one further."""
+    tags = machine.tags(first)
+    return tags | {Mark.NEXT} if first.known and first.const == 1 else tags
 
 
 def dict_view(machine: Machine, given: Call) -> Val | None:
@@ -39,7 +47,7 @@ def dict_view(machine: Machine, given: Call) -> Val | None:
     found = values_of(machine, base)
     keys = Val(frozenset[Any]().union(*(cell.tags for cell in base.refs)) if base.refs and not base.part else NONE)
     if base.part:
-        return Val(base.tags, base.refs, part=True)
+        found, keys = Val(base.tags, base.refs, part=True), Val()
     one = {"items": Val(items=(keys, found)), "keys": keys}.get(given.name, found)
     return machine.new("list", element=one)
 
@@ -80,6 +88,18 @@ def taken(machine: Machine, given: Call) -> Val | None:
 def _now(machine: Machine, value: Val) -> Val:
     """Return what is taken off a queue: another one in each iteration."""
     return at_turns(value, frozenset(machine.running))
+
+
+def gathered_from(machine: Machine, given: Call) -> Val:
+    """Put what every process has into what takes it up."""
+    target, source = given.argument(0), given.argument(1)
+    if target is not None and source is not None:
+        for cell in target.refs:
+            if cell.kind == "list":
+                machine.heap.add_element(cell, source)
+            else:
+                machine.heap.add_tags(cell, machine.tags(source))
+    return Val()
 
 
 def set_default(machine: Machine, given: Call) -> Val | None:

@@ -44,6 +44,12 @@ class Function:
         """Whether it learns from what it is given, by itself."""
         return _adapts(self.node)
 
+    @property
+    def is_property(self) -> bool:
+        """Whether it is called where it is read."""
+        names = {getattr(d, "id", getattr(d, "attr", "")) for d in getattr(self.node, "decorator_list", [])}
+        return bool(names & {"property", "cached_property"})
+
     def bound(self, receiver: Val) -> Function:
         """Return it as a method of an object, or of a class where it says so."""
         names = {getattr(d, "id", getattr(d, "attr", "")) for d in getattr(self.node, "decorator_list", [])}

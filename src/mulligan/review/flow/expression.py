@@ -234,6 +234,11 @@ def _lambda(machine: Machine, node: ast.Lambda, frame: Cell) -> Val:
 
 def _comprehension(machine: Machine, node: Any, frame: Cell) -> Val:
     inner = Cell("frame", machine.place, parent=frame)
+    first = node.generators[0]
+    if isinstance(node, ast.GeneratorExp) and len(node.generators) == 1 and not first.ifs:
+        source = evaluate(machine, first.iter, inner)
+        if source.items is not None and 0 < len(source.items) <= MOST_UNROLLED:
+            return Val(items=tuple(_bound(machine, node, first.target, item, inner) for item in source.items))
     for generator in node.generators:
         source = evaluate(machine, generator.iter, inner)
         if length(source) == 0:
@@ -246,6 +251,11 @@ def _comprehension(machine: Machine, node: Any, frame: Cell) -> Val:
         made = machine.new("dict", machine.tags(key), element=value)
         return made
     return machine.new("list", element=evaluate(machine, node.elt, inner).but(const=UNKNOWN))
+
+
+def _bound(machine: Machine, node: ast.GeneratorExp, target: ast.expr, item: Val, frame: Cell) -> Val:
+    machine.assign(target, item, frame)
+    return evaluate(machine, node.elt, frame)
 
 
 def _yield(machine: Machine, node: ast.Yield | ast.YieldFrom, frame: Cell) -> Val:
@@ -261,6 +271,7 @@ def _walrus(machine: Machine, node: ast.NamedExpr, frame: Cell) -> Val:
     return value
 
 
+MOST_UNROLLED = 6
 EXPRESSIONS: dict[type[ast.expr], Callable[[Any, Any, Cell], Val]] = {
     ast.Constant: _constant,
     ast.Name: _name,

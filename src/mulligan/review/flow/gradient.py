@@ -185,7 +185,8 @@ def _copied(machine: Machine, value: Val) -> Val:
 
 
 def parts(machine: Machine, given: Call) -> Val | None:
-    """Return parameters or parts of a module."""
+    """Return parameters or parts of a module, with their names where these are asked for."""
     if given.base is None:
         return None
-    return Val(given.base.tags, given.base.refs, part=True)
+    part = Val(given.base.tags, given.base.refs, part=True)
+    return machine.new("list", element=Val(items=(Val(), part))) if given.name.startswith("named_") else part

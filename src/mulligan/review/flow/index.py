@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from mulligan.review.flow import score
 from mulligan.review.flow.heap import Cell
-from mulligan.review.flow.value import MOST_TEXT, NONE, UNKNOWN, Cut, Data, Mark, Turn, Val, cut, dated, join, turns_of
+from mulligan.review.flow.value import (
+    MOST_TEXT,
+    NONE,
+    UNKNOWN,
+    Cut,
+    Data,
+    Looked,
+    Mark,
+    Turn,
+    Val,
+    cut,
+    dated,
+    join,
+    turns_of,
+)
 
 if TYPE_CHECKING:
     from mulligan.review.flow.machine import Machine
@@ -51,20 +65,23 @@ def element(machine: Machine, value: Val) -> Val:
     if not found:
         return Val(machine.tags(value), text=value.text)
     one = join(found)
+    turns = frozenset(turn for turn in value.view if isinstance(turn, Turn))
+    one = at_turns(one, turns) if turns else one
     return one.but(const=UNKNOWN, tags=one.tags | value.tags)
 
 
 def at_turn(value: Val, turn: Turn, keep_constant: bool = False) -> Val:
     """Return an element as one iteration sees it."""
-    items = None if value.items is None else tuple(at_turn(item, turn, keep_constant) for item in value.items)
+    return at_turns(value, frozenset({turn}), keep_constant)
+
+
+def at_turns(value: Val, turns: frozenset[Turn], keep_constant: bool = False) -> Val:
+    """Return an element that depends on iterations, with all that it holds."""
+    items = None if value.items is None else tuple(at_turns(item, turns, keep_constant) for item in value.items)
     const = value.const if keep_constant else UNKNOWN
-    return value.but(tags=dated(value.tags, [turn]) | {turn}, items=items, const=const)
-
-
-def at_turns(value: Val, turns: frozenset[Turn]) -> Val:
-    """Return an element that an index picks out, which depends on iterations."""
-    items = None if value.items is None else tuple(at_turns(item, turns) for item in value.items)
-    return value.but(tags=dated(value.tags, turns) | turns, items=items, const=UNKNOWN)
+    held = any(cell.kind in ("list", "dict", "tensor") for cell in value.refs) and not value.part
+    view = value.view | turns if held else value.view
+    return value.but(tags=dated(value.tags, turns) | turns, items=items, const=const, view=view)
 
 
 def combine(machine: Machine, values: list[Val], keep_refs: bool = False) -> Val:
@@ -94,10 +111,14 @@ def subscript(machine: Machine, base: Val, index: Val) -> Val:
     tags = cut(dated(content, turns), cuts)
     if Mark.NEXT in at and any(isinstance(tag, Data) for tag in content) and Mark.PREDICTION not in content:
         tags |= {Mark.GOLD}
+    elif Mark.EARLIER in at and Mark.SCORE not in content:
+        tags -= {Mark.GOLD}
     tags = score.looked_up(machine, tags, content, at) | turns
     if all(cell.kind in ("list", "dict", "object") for cell in base.refs) and base.refs:
         found = values_of(machine, base) if any(cell.kind == "dict" for cell in base.refs) else element(machine, base)
         held = at_turns(found, turns)
+        if index.text == ":" and not any(cell.kind == "dict" for cell in base.refs):
+            return machine.new("list", tags, element=held)
         return held.but(tags=held.tags | tags)
     refs = base.refs if base.part or any(cell.kind in ("tensor", "library", "module") for cell in base.refs) else frozenset()
     if refs and (Mark.GOLD in at or any(isinstance(tag, Data) for tag in at)):
@@ -120,6 +141,13 @@ def store(machine: Machine, base: Val, index: Val, value: Val) -> None:
     at = machine.tags(index)
     if Mark.ANSWER in at:
         value = value.but(tags=value.tags | score.checked(machine, NONE, [machine.tags(base), at]))
+    counts = score.counted(machine, at)
+    content = machine.tags(value)
+    value = value.but(tags=value.tags | score.gated(machine, content))
+    if Mark.BETTER in at and score.says_something(content):
+        value = value.but(tags=value.tags | score.oracle(machine))
+    if counts:  # what is counted is no answer any more
+        value = value.but(tags=frozenset(tag for tag in value.tags if not isinstance(tag, Looked)))
     for cell in base.refs:
         if cell.kind == "dict" and index.known and isinstance(index.const, str | int) and len(base.refs) == 1:
             old = cell.names.get(index.const)
@@ -128,10 +156,10 @@ def store(machine: Machine, base: Val, index: Val, value: Val) -> None:
         elif cell.kind in ("list", "dict", "object"):
             held = value.but(tags=score.settled_past(machine, value.tags) | turns_of(at))
             machine.heap.add_element(cell, held)
-            machine.heap.add_tags(cell, score.counted(machine, at))
+            machine.heap.add_tags(cell, counts)
         else:
             settled = score.settled_past(machine, machine.tags(value))
-            machine.heap.add_tags(cell, settled | score.counted(machine, at))
+            machine.heap.add_tags(cell, score.checked(machine, settled, [cell.tags, settled]) | counts)
 
 
 def values_of(machine: Machine, base: Val) -> Val:

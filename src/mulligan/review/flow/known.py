@@ -19,10 +19,11 @@ _GROUPS: list[tuple[str, Callable[[Machine, Call], Val | None]]] = [
     ("grad", gradient.taken_gradient),
     ("load_state_dict", gradient.load_state),
     ("at index_add_ scatter_add_ index_put_ put_ index_copy_ scatter_ scatter_reduce_ index_add scatter_add", table.changed_at),
+    ("CDLL PyDLL LoadLibrary load_inline cpp_extension", table.native),
     ("bincount histc unique", table.counted_up),
     ("gather take take_along_axis take_along_dim index_select embedding", table.gathered),
     ("clone copy cpu to float cuda half bfloat16 double astype type numpy", gradient.snapshot),
-    ("detach view reshape flatten unsqueeze squeeze transpose permute expand ravel contiguous", gradient.view),
+    ("detach view reshape flatten unsqueeze squeeze transpose permute expand ravel contiguous data_as data_ptr", gradient.view),
     ("deepcopy", gradient.deepcopy),
     (
         "parameters named_parameters state_dict modules named_modules children named_children buffers named_buffers",
@@ -40,6 +41,10 @@ _GROUPS: list[tuple[str, Callable[[Machine, Call], Val | None]]] = [
     ("items keys values", container.dict_view),
     ("append add extend put insert appendleft update put_nowait push", container.put),
     ("pop popleft get get_nowait popitem next getenv", container.taken),
+    (
+        "all_gather_object all_gather all_gather_into_tensor gather_object reduce_scatter reduce_scatter_tensor",
+        container.gathered_from,
+    ),
     ("setdefault", container.set_default),
     ("deque Queue SimpleQueue defaultdict Counter OrderedDict dict", container.new_container),
     ("range arange", container.ranged),

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mulligan.review.flow import gradient, score
+from mulligan.review.flow import gradient, score, table
 from mulligan.review.flow.definition import Class, Function, Partial
 from mulligan.review.flow.heap import Cell
 from mulligan.review.flow.index import combine
 from mulligan.review.flow.known import KNOWN
-from mulligan.review.flow.value import NONE, Mark, Val, join, learned
+from mulligan.review.flow.value import NONE, Data, Mark, Val, join, learned
 
 if TYPE_CHECKING:
     from mulligan.review.flow.machine import Machine
@@ -145,6 +145,8 @@ def _network(machine: Machine, cell: Cell, target: Val, given: list[Val], named:
 
 def prediction(machine: Machine, network: Val, given: list[Val], named: dict[str, Val]) -> Val:
     """Return what a network gives: a loss where the targets are among what it gets."""
+    if not any(isinstance(tag, Data) for value in (*given, *named.values()) for tag in machine.tags(value)):
+        return Val(refs=network.refs, part=True)
     inputs = [machine.tags(value) for value in (*given, *named.values())]
     tags = learned(machine.tags(network)).union(*inputs) - {Mark.NEXT, Mark.GOLD, Mark.MASK}
     gold = frozenset[Any]().union(*(part for part in inputs if Mark.GOLD in part))
@@ -155,6 +157,8 @@ def prediction(machine: Machine, network: Val, given: list[Val], named: dict[str
 
 def outside(machine: Machine, given: Call) -> Val:
     """Return the result of a call that the script does not define."""
+    if given.base is not None and Mark.NATIVE in machine.tags(given.base) and not given.library:
+        return table.called_native(machine, given)
     does = KNOWN.get(given.name)
     if does is not None:
         found = does(machine, given)

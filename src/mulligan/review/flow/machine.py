@@ -11,7 +11,7 @@ from typing import Any
 from mulligan.review.flow import index, score
 from mulligan.review.flow.definition import Class, Function
 from mulligan.review.flow.heap import Cell, Heap
-from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Mark, Place, Tags, Turn, Val, join, learned, settled, viewed
+from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Place, Tags, Turn, Val, join, learned, settled, viewed
 
 MOST_STATEMENTS = 400_000
 MOST_SECONDS = 20.0
@@ -53,6 +53,7 @@ class Machine:
     disk: Cell = field(default_factory=lambda: Cell("tensor"))
     loaded: dict[str, Cell] = field(default_factory=dict)
     choosing: bool = False
+    gate: Place | None = None
     leaving: bool = False
     guard: frozenset[str] = frozenset()
     restored: list[Cell] = field(default_factory=list)
@@ -101,10 +102,10 @@ class Machine:
             seen.add(cell.number)
             found |= viewed(cell.tags, value.view)
             if cell.element is not None and depth:
-                found |= self._tags(cell.element, depth - 1, seen)
-            if cell.kind in ("object", "module", "library", "dict") and depth:
+                found |= viewed(self._tags(cell.element, depth - 1, seen), value.view)
+            if cell.kind in ("object", "module", "library", "dict") and depth and not value.part:
                 for held in list(cell.names.values()):
-                    found |= self._tags(held, depth - 1, seen)
+                    found |= viewed(self._tags(held, depth - 1, seen), value.view)
         return found
 
     def run(self, module: str) -> None:
@@ -158,7 +159,7 @@ class Machine:
 
     def assign(self, target: ast.expr, value: Val, frame: Cell) -> None:
         """Bind a target."""
-        if self.choosing and Mark.SCORE in self.tags(value):
+        if self.choosing and score.says_something(self.tags(value)):
             value = value.but(tags=value.tags | score.oracle(self))
         if isinstance(target, ast.Name):
             self.bind(target.id, value, frame)

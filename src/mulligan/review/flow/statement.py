@@ -6,7 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from mulligan.review.flow import index
+from mulligan.review.flow import index, score
+from mulligan.review.flow.attribute import attribute
 from mulligan.review.flow.definition import Class
 from mulligan.review.flow.expression import augment
 from mulligan.review.flow.heap import Cell
@@ -72,7 +73,9 @@ def _if(machine: Machine, node: ast.If, frame: Cell) -> str:
     parts = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else [node.test]
     guard = frozenset(ast.unparse(part) for part in parts)
 
-    leaving = machine.leaving
+    leaving, gate = machine.leaving, machine.gate
+    if score.gating(machine, machine.tags(test)):
+        machine.gate = machine.place
 
     def then() -> str:
         machine.guard, machine.leaving = guard, leaving or isinstance(node.body[-1], ast.Break)
@@ -83,7 +86,7 @@ def _if(machine: Machine, node: ast.If, frame: Cell) -> str:
         return machine.block(node.orelse, frame)
 
     one, other = machine.heap.branch(then, otherwise, frame)
-    machine.choosing, machine.guard, machine.leaving = before, outer, leaving
+    machine.choosing, machine.guard, machine.leaving, machine.gate = before, outer, leaving, gate
     for cell in machine.restored[num_restored:]:  # what was learned under the same condition is gone with it
         kept = frozenset(t for t in cell.tags if not (isinstance(t, Fitted) and t.guard and t.guard <= guard))
         machine.heap.set_tags(cell, kept)
@@ -105,6 +108,11 @@ def _try(machine: Machine, node: ast.Try, frame: Cell) -> str:
 def _with(machine: Machine, node: ast.With, frame: Cell) -> str:
     for item in node.items:
         value = machine.value(item.context_expr, frame)
+        for cell in value.refs:
+            enter = cell.cls.finds("__enter__") if cell.kind == "object" and cell.cls is not None else None
+            if enter is not None:
+                value = machine.call(machine, attribute(machine, value, "__enter__"), None, "__enter__", [], {})
+                break
         if item.optional_vars is not None:
             machine.assign(item.optional_vars, value, frame)
     return machine.block(node.body, frame)

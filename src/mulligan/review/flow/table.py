@@ -33,6 +33,21 @@ def changed_at(machine: Machine, given: Call) -> Val | None:
     return table if given.name.endswith("_") else Val(machine.tags(table) | new)
 
 
+def native(machine: Machine, given: Call) -> Val:
+    """Return a library of compiled code."""
+    return machine.new("library", frozenset({Mark.NATIVE}))
+
+
+def called_native(machine: Machine, given: Call) -> Val:
+    """Call compiled code: whatever it is given may hold what it makes of all that it is given."""
+    value = combine(machine, given.values)
+    for one in [*given.given, *given.named.values()]:
+        for cell in one.refs:
+            if cell.kind == "tensor":
+                machine.heap.add_tags(cell, value.tags)
+    return value
+
+
 def counted_up(machine: Machine, given: Call) -> Val:
     """Return counts of what is given."""
     at = frozenset[Any]().union(*(machine.tags(value) for value in given.values))
@@ -92,9 +107,7 @@ def chosen(machine: Machine, given: Call) -> Val | None:
     if given.name in ("minimum", "maximum", "fmin", "fmax") and len(parts) >= 2:
         return value.but(tags=value.tags | score.chosen(machine, NONE, parts[0], parts[1], elementwise=True))
     if given.name == "where" and len(parts) >= 3:
-        compared = Mark.SCORE in parts[0] and (any(isinstance(t, Looked) for t in parts[0]))
-        if compared:
-            value = value.but(tags=value.tags | score.chosen(machine, parts[0], parts[1], parts[2], elementwise=True))
+        value = value.but(tags=value.tags | score.chosen(machine, parts[0], parts[1], parts[2], elementwise=True))
     return value
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mulligan.review.flow.arithmetic import NODE
 from mulligan.review.flow.gradient import snapshot
 from mulligan.review.flow.index import combine
 from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Fitted, Mark, Val, split_named
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 REPORTED = re.compile(r"bpb|bits.?per.?byte|val_?loss|val\b.*loss", re.I)
 CLOCK = re.compile(r"WALLCLOCK|TIME_?(LIMIT|BUDGET)|MAX_(TRAIN_)?(SECONDS|TIME)|TRAIN_SECONDS|BUDGET_?S", re.I)
-NODE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}
-"""What the challenge's machine sets: eight processes, of which the first reports."""
 RESERVE = re.compile(r"RESERVE|MARGIN|BUFFER", re.I)
 
 
@@ -34,6 +33,8 @@ def reported(machine: Machine, given: Call) -> Val | None:
                 machine.faults.setdefault(tag, text[:120])
         if Mark.SCORE in tags:
             machine.note("report", tags, text[:200])
+        if Mark.NATIVE in tags and Mark.SCORE in tags:
+            machine.note("native", tags)
     fits = frozenset(replace(tag, packed=True) for tag in tags if isinstance(tag, Fitted))
     if given.name in ("save", "dump", "write", "savez", "save_file", "dumps", "compress", "savez_compressed"):
         machine.heap.add_tags(machine.disk, fits)

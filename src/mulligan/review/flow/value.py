@@ -80,6 +80,13 @@ class Mixed:
 
 
 @dataclass(frozen=True)
+class Gated:
+    """What a table says was taken or left by the kind of the target, at a place."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
 class Looked:
     """Read from an adaptive table at an index that holds the target; with `steps`, at one that was put together by these
     steps, of which it is not known whether it holds the target."""
@@ -97,6 +104,8 @@ class Mark(enum.Enum):
     SCORE = "a loss against targets"
     BYTES = "text or bytes of tokens"
     MASK = "a comparison"
+    EARLIER = "an index less something"
+    NATIVE = "compiled code"
     STORED = "read from a file that is no token file"
     ANSWER = "whether a stored value is the target"
     BETTER = "which of two scores of a token is the better"
@@ -106,10 +115,10 @@ class Mark(enum.Enum):
     SPREAD = "a score divided among bytes"
 
 
-Tag = Turn | Cut | Data | Fitted | Fault | Looked | Mixed | Mark
+Tag = Turn | Cut | Data | Fitted | Fault | Looked | Mixed | Gated | Mark
 Tags = frozenset[Tag]
 NONE: Tags = frozenset()
-PER_TOKEN = (Mark.GOLD, Mark.NEXT, Mark.BYTES, Mark.MASK, Mark.LENGTH)
+PER_TOKEN = (Mark.GOLD, Mark.NEXT, Mark.EARLIER, Mark.BYTES, Mark.MASK, Mark.LENGTH)
 
 
 def learned(tags: Tags) -> Tags:

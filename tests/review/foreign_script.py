@@ -245,7 +245,7 @@ def read(folder, text, files=None):
 
 
 def assert_found(folder, text, rule, category, files=None, also=""):
-    """Assert that a rule finds that category, and none but what it is `also`, at lines that prove it; in both forms of a script."""
+    """Assert that a rule finds that category, and none but what it is `also`, at lines that prove it, in both forms of it."""
     _found(folder / "plain", text, rule, (category, also), files or {})
     if "\ndef main" in text:
         entry, moved = disguised(text)
@@ -255,7 +255,8 @@ def assert_found(folder, text, rule, category, files=None, also=""):
 def _found(folder, text, rule, categories, files):
     result = review(read(folder, text, files), codes=[rule])
     found = {(one.category, one.severity) for one in result.findings}
-    assert (categories[0], "violation") in found and found <= {(one, "violation") for one in categories}, result
+    assert (categories[0], "violation") in found, result
+    assert found <= {(one, "violation") for one in categories}, result
     proofs = {
         (name, number)
         for name, said in {"train_gpt.py": text, **files}.items()

@@ -1,4 +1,4 @@
-"""A table that is asked for the target alone is found, whatever keeps it; whole distributions and hints of the context are not."""
+"""A table that is asked for the target alone is found; whole distributions and hints from the context are not."""
 
 import pytest
 

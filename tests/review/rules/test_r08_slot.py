@@ -1,4 +1,4 @@
-"""A tensor that is fitted on the targets that it then helps to score is found; one that is fitted in training or never is not."""
+"""A tensor fitted on the targets that it then helps to score is found; one fitted in training or afterwards is not."""
 
 import pytest
 

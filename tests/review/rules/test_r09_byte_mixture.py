@@ -1,4 +1,4 @@
-"""A model of bytes that is asked for the realised bytes alone and mixed with a token's share is found; counts of bytes are not."""
+"""A model of bytes asked for the realised bytes alone and mixed with a token's share is found; counts of bytes are not."""
 
 import pytest
 

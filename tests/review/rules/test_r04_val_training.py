@@ -103,7 +103,7 @@ def test_answers_that_a_file_holds_are_found(tmp_path, change):
 
 WATCHED = {
     "by the scorer itself": "print('step', number, 'val_bpb', evaluate(model, words, sizes, s)[1])",
-    "with the network out of training": "model.eval(); now = evaluate(model, words, sizes, s); model.train(); print('val_loss', now[0])",
+    "with the network out of training": "model.eval(); print('val_loss', evaluate(model, words, sizes, s)[0]); model.train()",
     "on some of its windows": "print('val_loss', [model(a[None, :-1], a[None, 1:]).item() for a in words.split(s.window)[:9]])",
 }
 

@@ -214,6 +214,8 @@ def minified(text):
             (held if isinstance(node.ctx, ast.Store) else used).add(node.attr)
         elif isinstance(node, ast.keyword):
             keywords.add(node.arg)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            keywords.add(node.value)  # of getattr and the like
     kept = keywords | (used - held) | {"forward", "main", "data", "self", "grad", "step"}
     letters = ("".join(pair) for pair in itertools.product("abcdefghijkmnpqrst", "uvwxyz"))
     names = {name: next(letters) for name in sorted(bound | held) if name not in kept and not name.startswith("__")}
@@ -229,8 +231,9 @@ def disguised(text):
     """Return the script with short names and with all that it defines in another file, and that file."""
     lines = minified(text).splitlines(keepends=True)
     first = next(number for number, line in enumerate(lines) if line.startswith("def main"))
-    defined = (ast.FunctionDef, ast.ClassDef)
-    names = [node.name for node in ast.parse("".join(lines[:first])).body if isinstance(node, defined)]
+    body = ast.parse("".join(lines[:first])).body
+    names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    names += [target.id for node in body if isinstance(node, ast.Assign) for target in node.targets if _is_set(target)]
     entry = f"{HEAD}from pieces import {', '.join(names)}\n" + "".join(lines[first:])
     return entry, {"pieces.py": "".join(lines[:first])}
 

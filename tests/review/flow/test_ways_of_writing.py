@@ -299,6 +299,11 @@ ORDERS = {
         for what in (work.score, work.learn):
             what(x, y)
 """,
+    "names of methods": """
+    for x, y in parts(words, s.chunk):
+        for name in ("score", "learn"):
+            getattr(work, name)(x, y)
+""",
     "a pass to score, and a pass to learn what nobody scores any more": """
     for x, y in parts(words, s.chunk):
         work.score(x, y)
@@ -355,6 +360,11 @@ WRONG_ORDERS = {
     for x, y in parts(words, s.chunk):
         for what in (work.learn, work.score):
             what(x, y)
+""",
+    "names of methods": """
+    for x, y in parts(words, s.chunk):
+        for name in ("learn", "score"):
+            getattr(work, name)(x, y)
 """,
     "two rounds, of which each counts": """
     for _ in range(2):

@@ -86,7 +86,7 @@ def call(machine: Machine, target: Val, base: Val | None, name: str, given: list
     found = [_followed(machine, one, base, name, given, named) for one in target.calls]
     if not found:
         for cell in target.refs:
-            if cell.kind == "module" and not target.part and name not in gradient.METHODS and name not in SAME:
+            if cell.kind == "module" and (not target.part or base is None) and name not in gradient.METHODS and name not in SAME:
                 found.append(_network(machine, cell, target, given, named))
             elif cell.kind == "object" and cell.cls is not None and (held := cell.cls.finds("__call__")) is not None:
                 found += [_followed(machine, one.bound(target), target, "__call__", given, named) for one in held.calls]
@@ -105,7 +105,8 @@ def _followed(machine: Machine, one: Any, base: Val | None, name: str, given: li
     if receiver is not None and owner is not None:
         if owner.is_optimizer and any(cell.kind == "optimizer" for cell in receiver.refs):
             return outside(machine, Call(name, "", receiver, given, named))
-        if owner.is_module and not one.adapts and one.name != "__init__":
+        network = any(cell.kind == "module" for cell in receiver.refs)
+        if network and owner.is_module and not one.adapts and one.name != "__init__":
             return prediction(machine, receiver, given, named)
     return machine.call_function(one, given, named)
 

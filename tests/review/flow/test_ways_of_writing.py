@@ -46,6 +46,7 @@ CALLS = {
     "a setattr": "setattr(s, 'text', words)\nwhole(model, getattr(s, 'text'), s)",
     "a dict": "held = {}\nheld['text'] = words\nwhole(model, held.get('text'), s)",
     "a list that was appended to": "held = []\nheld.append(words)\nwhole(model, held[-1], s)",
+    "half of the tokens": "whole(model, words[: len(words) // 2], s)",
     "a zip": "for net, text in zip([model], [words]):\n    whole(net, text, s)",
     "a compiled network": "whole(torch.compile(model, dynamic=False), words, s)",
     "a wrapped network": "whole(nn.parallel.DistributedDataParallel(model), words, s)",
@@ -233,6 +234,79 @@ SHAPES = {
                 learn(net, x, y, rule)
         """,
         "own(model, words, s)",
+    ),
+    "a scaler of gradients": (
+        """
+        def scaled(model, words, s):
+            rule, scaler = torch.optim.AdamW(model.parameters()), torch.amp.GradScaler("cuda")
+            for x, y in pairs(words, s.window):
+                scaler.scale(model(x, y)).backward()
+                scaler.unscale_(rule)
+                scaler.step(rule)  # here
+                scaler.update()
+        """,
+        "scaled(model, words, s)",
+    ),
+    "several optimizers": (
+        """
+        def several(model, words, s):
+            rules = [torch.optim.SGD([p for p in model.parameters() if p.ndim == n], lr=1e-3) for n in (1, 2)]
+            for x, y in pairs(words, s.window):
+                model(x, y).backward()
+                for rule in rules:
+                    rule.step()  # here
+                for rule in rules:
+                    rule.zero_grad()
+        """,
+        "several(model, words, s)",
+    ),
+    "an assignment to data": (
+        """
+        def hand(model, words, s):
+            for x, y in pairs(words, s.window):
+                model.zero_grad()
+                model(x, y).backward()
+                for p in model.parameters():
+                    p.data = p.data - 1e-3 * p.grad  # here
+        """,
+        "hand(model, words, s)",
+    ),
+    "a call with other weights": (
+        """
+        def hand(model, words, s):
+            weights = dict(model.named_parameters())
+            for x, y in pairs(words, s.window):
+                loss = torch.func.functional_call(model, weights, (x, y))
+                slopes = torch.autograd.grad(loss, tuple(weights.values()))  # here
+                weights = {name: one - 1e-3 * slope for (name, one), slope in zip(weights.items(), slopes)}
+            model.load_state_dict(weights)
+        """,
+        "hand(model, words, s)",
+    ),
+    "an average of what was learned": (
+        """
+        def averaged(model, words, s):
+            slow = copy.deepcopy(model)
+            rule = torch.optim.SGD(model.parameters(), lr=1e-3)
+            for x, y in pairs(words, s.window):
+                learn(model, x, y, rule)
+                with torch.no_grad():
+                    for one, two in zip(slow.parameters(), model.parameters()):
+                        one.mul_(0.99).add_(two, alpha=0.01)
+            return slow
+        """,
+        "model = averaged(model, words, s)",
+    ),
+    "a copy whose state is taken over": (
+        """
+        def tuned(model, words, s):
+            other = copy.deepcopy(model)
+            rule = torch.optim.SGD(other.parameters(), lr=1e-3)
+            for x, y in pairs(words, s.window):
+                learn(other, x, y, rule)
+            return other.state_dict()
+        """,
+        "model.load_state_dict(tuned(model, words, s))",
     ),
     "a data loader": (
         """

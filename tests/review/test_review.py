@@ -72,7 +72,7 @@ def test_json_has_the_agreed_keys(subject):
 def test_markdown_gives_the_place_the_reason_and_what_was_not_checked(subject):
     text = review_markdown("some | folder", review(subject, [rule("R6", FOUND), rule("R13", WARNED)]), [rule("R6")])
     assert "# Review of some \\| folder" in text
-    assert "**1 violation**, 1 warning; 0 of 13 rules pass" in text
+    assert "**1 violation**, 1 warning; 0 of 15 rules pass" in text
     assert "- `train_gpt.py:7` (ngram_cache): a table keyed by the target" in text
     assert "Why it matters: the sum is not one" in text
     assert "a gate reads over a \\<bos\\>" in text

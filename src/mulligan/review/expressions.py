@@ -64,7 +64,8 @@ PURE: Mapping[str, Callable[..., Any]] = {
 }
 TEXT = frozenset({"startswith", "endswith", "replace"})
 METHODS: Mapping[type[Any], frozenset[str]] = {
-    str: TEXT | {"encode", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "lower", "isspace", "count", "find"},
+    str: TEXT
+    | {"encode", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "lower", "isspace", "count", "find", "split"},
     bytes: TEXT | {"decode"},
     list: frozenset({"append", "extend", "index", "count"}),
     dict: frozenset({"get", "items", "keys", "values"}),
@@ -101,7 +102,7 @@ class Expressions:
             case ast.Attribute():
                 return self.here.get(ast.unparse(node), OPAQUE)
             case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-                values = [self.value(part) for part in parts if not isinstance(part, ast.Starred)]
+                values = [one for part in parts for one in self._parts(part)]
                 return {ast.Tuple: tuple, ast.List: list, ast.Set: set}[type(node)](values)
             case ast.Dict(keys=keys, values=values):
                 return {self.value(key): self.value(one) for key, one in zip(keys, values, strict=True) if key is not None}
@@ -116,10 +117,17 @@ class Expressions:
             case ast.NamedExpr(target=target, value=value):
                 self.here[target.id] = found = self.value(value)
                 return found
-            case ast.GeneratorExp() | ast.ListComp() | ast.SetComp():
+            case ast.GeneratorExp() | ast.ListComp():
                 return self._gone_through(node.generators, node.elt)
+            case ast.SetComp():
+                return set(self._gone_through(node.generators, node.elt))
+            case ast.DictComp(key=key, value=value):
+                return dict(self._gone_through(node.generators, ast.Tuple([key, value], ast.Load())))
             case _:
                 return self._operation(node)
+
+    def _parts(self, part: ast.expr) -> list[Any]:
+        return self.several(self.value(part.value)) if isinstance(part, ast.Starred) else [self.value(part)]
 
     def _operation(self, node: ast.expr) -> Any:
         match node:
@@ -137,7 +145,8 @@ class Expressions:
                         break
                 return found
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return not self.truth(self.value(operand))
+                found = self.value(operand)
+                return OPAQUE if isinstance(found, Opaque) else not self.truth(found)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 found = self.value(operand)
                 return -found if isinstance(found, (int, float)) else OPAQUE
@@ -145,13 +154,11 @@ class Expressions:
                 return OPAQUE
 
     def _gone_through(self, generators: list[ast.comprehension], element: ast.expr) -> list[Any]:
-        if len(generators) != 1:
-            raise CannotTellError("a comprehension has several loops")
-        found, generator = [], generators[0]
-        for one in self.several(self.value(generator.iter)):
-            self.assign(generator.target, one)
-            if all(self.truth(self.value(test)) for test in generator.ifs):
-                found.append(self.value(element))
+        found: list[Any] = []
+        for one in self.several(self.value(generators[0].iter)):
+            self.assign(generators[0].target, one)
+            if all(self.truth(self.value(test)) for test in generators[0].ifs):
+                found += self._gone_through(generators[1:], element) if generators[1:] else [self.value(element)]
         return found
 
     def assign(self, target: ast.expr, value: Any) -> None:

@@ -81,12 +81,19 @@ def is_main(test: ast.expr) -> bool:
     )
 
 
+INSTALL = re.compile(r"\b(?:pip3?|uv)\b[^\n]*?\b(?:install|add)\b([^\n]*)")
+
+
 def required(folder: Submitted) -> frozenset[str]:
-    """Return the distributions that requirements.txt names, in lower case with underscores."""
-    path = folder.folder / REQUIREMENTS
-    if not path.is_file():
-        return frozenset()
-    text = path.read_text("utf-8", errors="replace")
+    """Return the distributions that requirements.txt and commands name, in lower case with underscores."""
+    texts = {name: data.decode("utf-8", errors="replace") for name, data in folder.texts.items()}
+    installed = [
+        word
+        for name, text in texts.items()
+        if name.endswith((".md", ".sh"))
+        for word in " ".join(INSTALL.findall(text)).split()
+    ]
+    text = "\n".join([texts.get(REQUIREMENTS, ""), *(word.strip("\"'`") for word in installed)])
     lines = [line.split("#")[0].strip().lower().replace("-", "_") for line in text.splitlines()]
     return frozenset(re.split(r"[\s\[<>=!~;@]", line)[0] for line in lines if line and not line.startswith("_"))
 

@@ -12,7 +12,7 @@ from typing import Any
 from mulligan.core.execution import Progress, no_progress
 from mulligan.review.clone import Clone, TreeFolder, has_git
 from mulligan.review.finding import Finding, NotChecked
-from mulligan.review.review import Review, collect
+from mulligan.review.review import Review, collect, number
 from mulligan.review.rules import EVIDENCE, NAMES
 from mulligan.review.sweep import PROCESSES, SECONDS, Task, audit_all
 
@@ -38,7 +38,7 @@ class Reviewed:
     def pattern(self) -> str:
         """The violations' rules and categories."""
         found = {f"{one.rule} {one.category}" for one in self.review.findings if one.severity == "violation"}
-        return "; ".join(sorted(found, key=lambda text: (int(text[1:].split()[0]), text))) or CLEAN
+        return "; ".join(sorted(found, key=lambda text: (number(text.split()[0]), text))) or CLEAN
 
     def row(self) -> dict[str, Any]:
         """Return one row of the table."""
@@ -51,7 +51,7 @@ class Reviewed:
             "pattern": self.pattern,
             "violations": len(violations),
             "warnings": len(self.review.findings) - len(violations),
-            "not_checked": " ".join(sorted({one.rule for one in self.review.not_checked}, key=lambda code: int(code[1:]))),
+            "not_checked": " ".join(sorted({one.rule for one in self.review.not_checked}, key=number)),
             "crashes": "; ".join(f"{one.rule}: {one.reason}" for one in self.review.crashes),
             "same_code_as": self.same_code,
             "first": f"{first.file}:{first.line or ''} {first.message}" if first else "",

@@ -10,12 +10,16 @@ from mulligan.review.syntax import Function, assigned
 MOST_DEPTH = 8
 
 
-class _Returned(Exception):  # noqa: N818
+class Returned(Exception):  # noqa: N818
+    """Carries a returned value out of its function."""
+
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
-class _Loop(Exception):  # noqa: N818
+class Loop(Exception):  # noqa: N818
+    """Carries `break` (`ends`) or `continue` out to its loop."""
+
     def __init__(self, ends: bool) -> None:
         self.ends = ends
 
@@ -35,7 +39,7 @@ class Steps(Expressions):
         before, self.here, self.depth = self.here, _arguments(node) | dict(given), self.depth + 1
         try:
             self.block(node.body)
-        except _Returned as returned:
+        except Returned as returned:
             return returned.value
         finally:
             self.depth -= 1
@@ -50,7 +54,7 @@ class Steps(Expressions):
                 return
             try:
                 self.statement(statement)
-            except (CannotTellError, _Returned, _Loop):
+            except (CannotTellError, Returned, Loop):
                 for node in ast.walk(statement):
                     for target, _ in assigned(node):
                         self.assign(target, OPAQUE)
@@ -82,9 +86,9 @@ class Steps(Expressions):
             case ast.Try(body=body) | ast.With(body=body):
                 self.block(body)
             case ast.Return(value=value):
-                raise _Returned(None if value is None else self.value(value))
+                raise Returned(None if value is None else self.value(value))
             case ast.Continue() | ast.Break():
-                raise _Loop(isinstance(node, ast.Break))
+                raise Loop(isinstance(node, ast.Break))
             case ast.Pass() | ast.Assert() | ast.Import() | ast.ImportFrom() | ast.Global() | ast.Delete():
                 pass
             case _:
@@ -95,7 +99,7 @@ class Steps(Expressions):
             self.assign(target, one)
             try:
                 self.block(body)
-            except _Loop as loop:
+            except Loop as loop:
                 if loop.ends:
                     break
 

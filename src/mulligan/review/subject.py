@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mulligan.review.flow.trace import Trace, settings_of, trace
+from mulligan.review.flow.settings import settings_of
+from mulligan.review.flow.trace import Trace, trace
 from mulligan.script.read import read_script
 from mulligan.script.source import Problem, Source
 from mulligan.submit.submitted import Submitted

@@ -34,5 +34,9 @@ def unknown(subject: Subject, code: str) -> Iterator[NotChecked]:
         yield NotChecked(code, "there is no script that could be read")
     elif subject.trace.stopped:
         yield NotChecked(code, f"the script was not followed to its end: {subject.trace.stopped}")
+    elif code in ("R6", "R7", "R9") and (native := [one for one in subject.trace.events if one.what == "native"]):
+        yield NotChecked(
+            code, f"compiled code has a part in the score that {native[-1].place[0]}:{native[-1].place[1]} reports"
+        )
     elif not subject.trace.reports:
         yield NotChecked(code, "no score of validation tokens was seen to be reported, so there was nothing to follow")

@@ -19,7 +19,8 @@ def test_a_name_of_two_scripts_is_a_warning(tmp_path):
 
 
 def test_ordinary_text_passes(tmp_path):
-    text = "\ufeffx = 'd\u00e9j\u00e0 vu \u2581 \u03b1\u03b2 \u0440\u0443\u0441 \U0001f468\u200d\U0001f4bb'  # \u2014 \u2192 \u00b2\n\u03b1 = \u03b7_max = 1\n"
+    words = "d\u00e9j\u00e0 vu \u2581 \u03b1\u03b2 \u0440\u0443\u0441 \U0001f468\u200d\U0001f4bb \u2014 \u2192"
+    text = f"\ufeffx = '{words}'\n\u03b1 = \u03b7_max = 1\n"
     assert findings(hidden_text, subject_of(tmp_path, text)) == []
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mulligan.review.finding import NotChecked
 from mulligan.review.smoke.child import parsed_lines
-from mulligan.review.smoke.run import smoke
+from mulligan.review.smoke.run import cleaned, smoke
 from mulligan.review.smoke.start import CHILD, libraries_alone
 from smoke_submission import smoked, write
 
@@ -56,6 +56,10 @@ def threads():
 
 
 did = []
+try:
+    pathlib.Path("/tmp/mulligan-was-here").write_text("x")  # goes to the scratch folder, or nowhere
+except OSError:
+    pass
 for name, attempt in {
     "scratch": lambda: pathlib.Path("note").write_text("x"),
     "home": lambda: (pathlib.Path.home() / "home").write_text("x"),
@@ -66,7 +70,6 @@ for name, attempt in {
     "own file changed": lambda: os.chmod(__file__, 0o777),
     "own file cut": lambda: os.truncate(__file__, 0),
     "own file by its name": lambda: pathlib.Path("train_gpt.py").write_text("x"),
-    "tmp": lambda: pathlib.Path("/tmp/mulligan-was-here").write_text("x"),
     "root": lambda: pathlib.Path("/mulligan-was-here").write_text("x"),
     "outside read": lambda: pathlib.Path(OUTSIDE, "victim").read_text(),
     "outside listed": lambda: os.listdir(OUTSIDE),
@@ -156,6 +159,29 @@ def test_what_does_not_end_well_is_ended_and_told(tmp_path, body, told):
 def test_only_lines_with_a_step_count_as_told():
     told = b'{"step": "imported"}\n{"step": 3}\n[1]\nnot json\n' + b"[" * 10000 + b'\n{"step": "forw'
     assert parsed_lines(told) == [{"step": "imported"}]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [{"step": "imported", "error": "none"}],
+        [{"step": "imported", "error": {"type": 3}}],
+        [{"step": name} for name in ("imported", "built", "forward", "scored")],
+        [*({"step": name} for name in ("imported", "built", "forward")), {"step": "scored", "name": "f", "moved": "x"}],
+    ],
+)
+def test_what_the_script_tells_in_our_name_breaks_nothing(tmp_path, monkeypatch, lines):
+    told = {"lines": [{"step": "confined", "refused": ""}, *lines], "end": ""}
+    monkeypatch.setattr("mulligan.review.smoke.run.run_child", lambda *_: told)
+    (found,), said = smoke(write(tmp_path / "folder", ""))
+    assert isinstance(found, NotChecked)
+    assert found.reason.startswith("smoke test: what it told makes no sense")
+    assert said == {}
+
+
+def test_texts_are_short_and_cannot_steer_a_terminal():
+    told = {"message": "\x1b[2Jgone\u202e" + 1000 * "x", "inner": ["\r", 3]}
+    assert cleaned(told) == {"message": "?[2Jgone?" + 491 * "x", "inner": ["?", 3]}
 
 
 def test_it_ends_when_nobody_waits_for_it(tmp_path):

@@ -3,60 +3,18 @@
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mulligan.review.flow import effects, library, score
+from mulligan.review.flow import library, score
+from mulligan.review.flow.arithmetic import binary, compare
+from mulligan.review.flow.attribute import attribute
 from mulligan.review.flow.heap import Cell
-from mulligan.review.flow.value import (
-    MOST_TEXT,
-    NONE,
-    PER_TOKEN,
-    UNKNOWN,
-    Cut,
-    Data,
-    Looked,
-    Mark,
-    Tags,
-    Turn,
-    Val,
-    cut,
-    dated,
-    join,
-    split_named,
-    turns_of,
-)
+from mulligan.review.flow.index import PARTS, combine, element, length, store, subscript, truth
+from mulligan.review.flow.value import MOST_TEXT, NONE, UNKNOWN, Cut, Mark, Tags, Turn, Val, join, learned, split_named
 
 if TYPE_CHECKING:
     from mulligan.review.flow.machine import Machine
-
-FOLDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-}
-COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Is: lambda a, b: a is b or (a == b and type(a) is type(b)),
-    ast.IsNot: lambda a, b: not (a is b or (a == b and type(a) is type(b))),
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-}
-MOST_FOLDED = 4096
-LIMIT_SECONDS, MOST_SECONDS = 600, 10_000
-PARTS = "its parts"
-"""Under this name a list remembers what it was written with."""
 
 
 def evaluate(machine: Machine, node: ast.expr, frame: Cell) -> Val:
@@ -70,65 +28,6 @@ def evaluate(machine: Machine, node: ast.expr, frame: Cell) -> Val:
             machine, [evaluate(machine, child, frame) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
         )
     return value
-
-
-def truth(value: Val) -> bool | None:
-    """Return whether a condition holds, None where that is not known."""
-    if value.known:
-        return bool(value.const)
-    if value.items is not None:
-        return bool(value.items)
-    return None
-
-
-def length(value: Val) -> int | None:
-    """Return how many elements there are, None where that is not known."""
-    if value.items is not None:
-        return len(value.items)
-    return len(value.const) if value.known and isinstance(value.const, range | str | tuple) else None
-
-
-def element(machine: Machine, value: Val) -> Val:
-    """Return what the elements of a value have in common."""
-    if value.items is not None:
-        return join(value.items).but(const=UNKNOWN) if value.items else Val()
-    found = []
-    for cell in value.refs:
-        if cell.element is not None:
-            found.append(cell.element)
-        elif cell.kind == "dict":
-            found += [Val(const=name) for name in cell.names][:MOST_FOLDED]
-        elif cell.kind in ("module", "optimizer"):
-            found.append(Val(refs=frozenset({cell}), part=True))
-        elif cell.kind in ("tensor", "library"):
-            found.append(Val(cell.tags))
-    if value.known and isinstance(value.const, range):
-        return Val(tags=frozenset({Mark.NEXT}) if value.const.start == 1 else NONE)
-    if not found:
-        return Val(machine.tags(value), text=value.text)
-    one = join(found)
-    return one.but(const=UNKNOWN, tags=one.tags | value.tags)
-
-
-def at_turn(value: Val, turn: Turn, keep_constant: bool = False) -> Val:
-    """Return an element as one iteration sees it."""
-    items = None if value.items is None else tuple(at_turn(item, turn, keep_constant) for item in value.items)
-    const = value.const if keep_constant else UNKNOWN
-    return value.but(tags=dated(value.tags, [turn]) | {turn}, items=items, const=const)
-
-
-def at_turns(value: Val, turns: frozenset[Turn]) -> Val:
-    """Return an element that an index picks out, which depends on iterations."""
-    items = None if value.items is None else tuple(at_turns(item, turns) for item in value.items)
-    return value.but(tags=dated(value.tags, turns) | turns, items=items, const=UNKNOWN)
-
-
-def combine(machine: Machine, values: list[Val], keep_refs: bool = False) -> Val:
-    """Return a new value that is made of several: what is known of any of them, checked for mixtures of scores."""
-    tags = frozenset[Any]().union(*(machine.tags(value) for value in values)) if values else NONE
-    refs = frozenset[Cell]().union(*(value.refs for value in values)) if keep_refs else frozenset()
-    text = "|".join(v.string() for v in values if v.string())[:MOST_TEXT]
-    return Val(score.checked(machine, tags, [machine.tags(v) for v in values]), refs, text=text)
 
 
 def _constant(machine: Machine, node: ast.Constant, frame: Cell) -> Val:
@@ -145,129 +44,10 @@ def _attribute(machine: Machine, node: ast.Attribute, frame: Cell) -> Val:
     return attribute(machine, evaluate(machine, node.value, frame), node.attr)
 
 
-def attribute(machine: Machine, base: Val, name: str) -> Val:
-    """Return an attribute of a value."""
-    from mulligan.review.flow.machine import Class, Function
-
-    found: list[Val] = []
-    for call in base.calls:
-        held = call.finds(name) if isinstance(call, Class) else None
-        if held is not None:
-            held = held.but(calls=tuple(one.bound(base) if isinstance(one, Function) else one for one in held.calls))
-            found.append(held)
-    for cell in base.refs:
-        held = cell.names.get(name)
-        if held is None and cell.cls is not None and cell.kind in ("object", "module", "optimizer") and not base.part:
-            held = cell.cls.finds(name)
-            if held is not None and held.calls:
-                here = Val(refs=frozenset({cell}))
-                held = held.but(calls=tuple(one.bound(here) if isinstance(one, Function) else one for one in held.calls))
-        if held is not None:
-            changing = cell.cls is not None and cell.kind == "object" and name in cell.cls.changing and not held.refs
-            if changing and machine.running:
-                held = held.but(const=UNKNOWN, tags=dated(held.tags, machine.running) | set(machine.running))
-            found.append(held)
-    if found:
-        return join(found)
-    if base.library and not base.tags:
-        return Val(library=f"{base.library}.{name}")
-    return library.unknown_attribute(machine, base, name)
-
-
 def _binary(machine: Machine, node: ast.BinOp, frame: Cell) -> Val:
     left, right = evaluate(machine, node.left, frame), evaluate(machine, node.right, frame)
     machine.line = node.lineno
     return binary(machine, type(node.op), left, right, node)
-
-
-def binary(machine: Machine, kind: type[ast.operator], left: Val, right: Val, node: ast.AST | None = None) -> Val:
-    """Return an arithmetic result."""
-    folded = _folded(FOLDED.get(kind), left, right)
-    if folded is not None:
-        return folded
-    if kind is ast.Add and left.items is not None and right.items is not None:
-        return Val(items=left.items + right.items)
-    if kind is ast.Add and (left.items is not None or right.items is not None or _is_list(left) or _is_list(right)):
-        return machine.new("list", element=join([element(machine, left), element(machine, right)]))
-    if kind is ast.Mult and (_is_list(left) or left.items is not None):
-        return machine.new("list", element=element(machine, left))
-    value = combine(machine, [left, right])
-    tags = value.tags
-    one = [v.const for v in (left, right) if v.known]
-    if kind is ast.Add and one == [1]:
-        tags |= {Mark.NEXT}
-    elif kind is ast.Sub:
-        tags -= {Mark.NEXT}
-        taken = right.known and isinstance(right.const, int | float) and right.const > 0 and Mark.BUDGET not in right.tags
-        if Mark.BUDGET in left.tags and (taken or Mark.RESERVED in right.tags):
-            tags |= {Mark.RESERVED}
-    if node is not None and kind is not ast.Sub:
-        tags = score.hashed(tags, [machine.tags(left), machine.tags(right)], node)
-    text = value.text if isinstance(left.const, str) or isinstance(right.const, str) or left.text or right.text else ""
-    if text:
-        tags |= split_named(text)
-    if kind in (ast.Div, ast.FloorDiv):
-        tags = score.divided(machine, tags, machine.tags(left), machine.tags(right))
-    return value.but(tags=tags, text=text)
-
-
-def _is_list(value: Val) -> bool:
-    return bool(value.refs) and all(cell.kind == "list" for cell in value.refs)
-
-
-def _folded(fold: Callable[[Any, Any], Any] | None, left: Val, right: Val) -> Val | None:
-    if fold is None or not (left.known and right.known):
-        return None
-    if (isinstance(left.const, str | bytes | tuple) and isinstance(right.const, int)) or (
-        isinstance(left.const, int) and isinstance(right.const, str | bytes)
-    ):
-        return None
-    try:
-        const = fold(left.const, right.const)
-    except Exception:  # whatever the script's own constants would raise
-        return None
-    if isinstance(const, str | bytes) and len(const) > MOST_FOLDED:
-        return None
-    text = const if isinstance(const, str) else ""
-    return Val(left.tags | right.tags | split_named(text), const=const, text=text)
-
-
-def _compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:
-    values = [evaluate(machine, part, frame) for part in (node.left, *node.comparators)]
-    if len(values) == 2:
-        folded = _folded(COMPARED.get(type(node.ops[0])), values[0], values[1])
-        if folded is not None:
-            return folded
-        if (
-            isinstance(node.ops[0], ast.Is | ast.IsNot)
-            and values[1].known
-            and values[1].const is None
-            and _never_none(values[0])
-        ):
-            return Val(const=isinstance(node.ops[0], ast.IsNot))
-    machine.line = node.lineno
-    value = Val(frozenset[Any]().union(*(machine.tags(part) for part in values)))
-    if Mark.BUDGET in values[0].tags and len(values) == 2 and isinstance(node.ops[0], ast.Lt | ast.LtE):
-        if values[1].known and values[1].const == 0:
-            return Val(const=False)  # no time is left, and the loop has ended
-    if Mark.BUDGET in value.tags:
-        reserved = Mark.RESERVED in value.tags or any(_shortened(part) for part in values)
-        machine.note("clock", value.tags, "reserved" if reserved else "")
-    return value.but(tags=score.compared(value.tags, [machine.tags(part) for part in values]), text="")
-
-
-def _shortened(value: Val) -> bool:
-    """Say whether a limit is less than the ten minutes, in seconds or milliseconds."""
-    if Mark.BUDGET not in value.tags or not value.known or not isinstance(value.const, int | float) or value.const <= 0:
-        return False
-    seconds = value.const / 1000 if value.const > MOST_SECONDS else value.const
-    return seconds < LIMIT_SECONDS
-
-
-def _never_none(value: Val) -> bool:
-    return bool(value.calls) or (
-        len(value.refs) == 1 and not value.known and next(iter(value.refs)).kind in ("module", "object")
-    )
 
 
 def _boolean(machine: Machine, node: ast.BoolOp, frame: Cell) -> Val:
@@ -385,69 +165,6 @@ def _side(machine: Machine, bound: ast.expr | None, before: bool) -> Tags:
     return frozenset({Cut(f"{bound.id} of {getattr(function, 'name', '')}:{getattr(function, 'lineno', 0)}", before)})
 
 
-def subscript(machine: Machine, base: Val, index: Val) -> Val:
-    """Return what lies at an index: data is dated by it, a table that learned is looked up with it."""
-    if (
-        base.items is not None
-        and index.known
-        and isinstance(index.const, int)
-        and -len(base.items) <= index.const < len(base.items)
-    ):
-        return base.items[index.const]
-    at = machine.tags(index)
-    named = _named(base, index)
-    if named is not None:
-        return named
-    content = machine.tags(base)
-    turns = turns_of(at)
-    tags = cut(dated(content, turns), frozenset(tag for tag in at if isinstance(tag, Cut)))
-    if Mark.NEXT in at and any(isinstance(tag, Data) for tag in content) and Mark.PREDICTION not in content:
-        tags |= {Mark.GOLD}
-    tags = score.looked_up(machine, tags, content, at) | turns
-    if all(cell.kind in ("list", "dict", "object") for cell in base.refs) and base.refs:
-        found = effects.values_of(machine, base) if any(cell.kind == "dict" for cell in base.refs) else element(machine, base)
-        held = at_turns(found, turns)
-        return held.but(tags=held.tags | tags)
-    refs = base.refs if base.part or any(cell.kind in ("tensor", "library", "module") for cell in base.refs) else frozenset()
-    if refs and (Mark.GOLD in at or any(isinstance(tag, Data) for tag in at)):
-        refs = frozenset()
-    return Val(tags, refs if index.text == ":" or not _is_tensor(refs) else refs, part=base.part, text=base.text)
-
-
-def _is_tensor(refs: frozenset[Cell]) -> bool:
-    return any(cell.kind == "tensor" for cell in refs)
-
-
-def _named(base: Val, index: Val) -> Val | None:
-    if not index.known or not base.refs:
-        return None
-    try:
-        found = [cell.names[index.const] for cell in base.refs if cell.kind == "dict" and index.const in cell.names]
-    except TypeError:
-        return None
-    return join(found) if found else None
-
-
-def store(machine: Machine, base: Val, index: Val, value: Val) -> None:
-    """Put a value at an index of a container or a tensor."""
-    at = machine.tags(index)
-    if Mark.ANSWER in at:
-        held = machine.tags(base)
-        value = value.but(tags=value.tags | score.checked(machine, NONE, [held, at]))
-    for cell in base.refs:
-        if cell.kind == "dict" and index.known and isinstance(index.const, str | int) and len(base.refs) == 1:
-            old = cell.names.get(index.const)
-            fresh = old is None or not machine.running
-            machine.heap.set_name(cell, index.const, value if fresh or old is None else join([old, value]))
-        elif cell.kind in ("list", "dict", "object"):
-            held = value.but(tags=score.settled_past(machine, value.tags) | turns_of(at))
-            machine.heap.add_element(cell, held)
-            machine.heap.add_tags(cell, score.counted(machine, at))
-        else:
-            settled = score.settled_past(machine, machine.tags(value))
-            machine.heap.add_tags(cell, settled | score.counted(machine, at))
-
-
 def augment(machine: Machine, node: ast.AugAssign, frame: Cell) -> None:
     """Run `target op= value`: in place where the target is a tensor."""
     value = evaluate(machine, node.value, frame)
@@ -467,7 +184,7 @@ def augment(machine: Machine, node: ast.AugAssign, frame: Cell) -> None:
         parts = [machine.tags(old), machine.tags(value)]
         checked = score.hashed(score.checked(machine, parts[0] | parts[1], parts), parts, node)
         for cell in old.refs:
-            machine.heap.add_tags(cell, library.learned(checked) if old.part else checked)
+            machine.heap.add_tags(cell, learned(checked) if old.part else checked)
         return
     if old.refs and all(cell.kind == "list" for cell in old.refs):
         for cell in old.refs:
@@ -517,6 +234,11 @@ def _lambda(machine: Machine, node: ast.Lambda, frame: Cell) -> Val:
 
 def _comprehension(machine: Machine, node: Any, frame: Cell) -> Val:
     inner = Cell("frame", machine.place, parent=frame)
+    first = node.generators[0]
+    if isinstance(node, ast.GeneratorExp) and len(node.generators) == 1 and not first.ifs:
+        source = evaluate(machine, first.iter, inner)
+        if source.items is not None and 0 < len(source.items) <= MOST_UNROLLED:
+            return Val(items=tuple(_bound(machine, node, first.target, item, inner) for item in source.items))
     for generator in node.generators:
         source = evaluate(machine, generator.iter, inner)
         if length(source) == 0:
@@ -529,6 +251,11 @@ def _comprehension(machine: Machine, node: Any, frame: Cell) -> Val:
         made = machine.new("dict", machine.tags(key), element=value)
         return made
     return machine.new("list", element=evaluate(machine, node.elt, inner).but(const=UNKNOWN))
+
+
+def _bound(machine: Machine, node: ast.GeneratorExp, target: ast.expr, item: Val, frame: Cell) -> Val:
+    machine.assign(target, item, frame)
+    return evaluate(machine, node.elt, frame)
 
 
 def _yield(machine: Machine, node: ast.Yield | ast.YieldFrom, frame: Cell) -> Val:
@@ -544,17 +271,13 @@ def _walrus(machine: Machine, node: ast.NamedExpr, frame: Cell) -> Val:
     return value
 
 
-def without_tokens(tags: Tags) -> Tags:
-    """Return what is left of per-token knowledge once it is summed up."""
-    return frozenset(tag for tag in tags if tag not in PER_TOKEN and not isinstance(tag, Looked))
-
-
+MOST_UNROLLED = 6
 EXPRESSIONS: dict[type[ast.expr], Callable[[Any, Any, Cell], Val]] = {
     ast.Constant: _constant,
     ast.Name: _name,
     ast.Attribute: _attribute,
     ast.BinOp: _binary,
-    ast.Compare: _compare,
+    ast.Compare: compare,
     ast.BoolOp: _boolean,
     ast.UnaryOp: _unary,
     ast.IfExp: _choice,

@@ -15,7 +15,8 @@ _numbers = itertools.count()
 
 
 class Cell:
-    """`tags`: of its content; `names`: attributes or variables; `element`: what its elements have in common; `loops`: running when it was made."""
+    """`tags`: of its content; `names`: attributes or variables; `element`: what its elements have in
+    common; `loops`: running when it was made; `owners`: whose parameters an optimizer changes."""
 
     __slots__ = ("cls", "element", "kind", "loops", "names", "number", "owners", "parent", "place", "tags")
 
@@ -83,7 +84,7 @@ class Heap:
             else:
                 self._put(cell, field, _joined(field, value, now))
         if other in GONE and status not in GONE:
-            self._forget(mark, frame, {key for key in left})
+            self._forget(mark, frame, set(left))
         return status, other
 
     def _forget(self, mark: int, frame: Cell, kept: set[tuple[Cell, Any]]) -> None:

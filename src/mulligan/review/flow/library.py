@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mulligan.review.flow import effects, score
+from mulligan.review.flow import gradient, score, table
+from mulligan.review.flow.definition import Class, Function, Partial
 from mulligan.review.flow.heap import Cell
-from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Fitted, Looked, Mark, Tags, Turn, Val, join, split_named
+from mulligan.review.flow.index import combine
+from mulligan.review.flow.known import KNOWN
+from mulligan.review.flow.value import NONE, Data, Mark, Val, join, learned
 
 if TYPE_CHECKING:
-    from mulligan.review.flow.machine import Class, Machine
+    from mulligan.review.flow.machine import Machine
 
-SIZES = frozenset(
-    {"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "__name__", "is_cuda", "requires_grad", "training"}
-)
 CREATED = frozenset(
     {
         "zeros",
@@ -82,37 +81,12 @@ class Call:
         return self.given[index] if 0 <= index < len(self.given) else None
 
 
-@dataclass(frozen=True)
-class Partial:
-    """A function with some of its arguments."""
-
-    call: Any
-    given: tuple[Val, ...]
-    named: tuple[tuple[str, Val], ...]
-
-
-def learned(tags: Tags) -> Tags:
-    """Return of what is known of weights only what they were fitted on."""
-    return frozenset(tag for tag in tags if isinstance(tag, Fitted))
-
-
-def unknown_attribute(machine: Machine, base: Val, name: str) -> Val:
-    """Return an attribute that the script does not define."""
-    if name in SIZES:
-        return Val()
-    if name == "grad":
-        return Val(effects.gradient(machine, machine.pending.tags, "gradient"), base.refs and frozenset())
-    modules = any(cell.kind == "module" for cell in base.refs)
-    refs = frozenset(cell for cell in base.refs if cell.kind not in ("frame", "class"))
-    return Val(base.tags, refs, library="", text=base.text, part=base.part or modules)
-
-
 def call(machine: Machine, target: Val, base: Val | None, name: str, given: list[Val], named: dict[str, Val]) -> Val:
     """Return the result of a call, of whatever is called."""
     found = [_followed(machine, one, base, name, given, named) for one in target.calls]
     if not found:
         for cell in target.refs:
-            if cell.kind == "module" and not target.part and name not in effects.METHODS and name not in SAME:
+            if cell.kind == "module" and not target.part and name not in gradient.METHODS and name not in SAME:
                 found.append(_network(machine, cell, target, given, named))
             elif cell.kind == "object" and cell.cls is not None and (held := cell.cls.finds("__call__")) is not None:
                 found += [_followed(machine, one.bound(target), target, "__call__", given, named) for one in held.calls]
@@ -122,8 +96,6 @@ def call(machine: Machine, target: Val, base: Val | None, name: str, given: list
 
 
 def _followed(machine: Machine, one: Any, base: Val | None, name: str, given: list[Val], named: dict[str, Val]) -> Val:
-    from mulligan.review.flow.machine import Class, Function
-
     if isinstance(one, Partial):
         return _followed(machine, one.call, None, name, [*one.given, *given], {**dict(one.named), **named})
     if isinstance(one, Class):
@@ -141,7 +113,7 @@ def _followed(machine: Machine, one: Any, base: Val | None, name: str, given: li
 def instance(machine: Machine, cls: Class, given: list[Val], named: dict[str, Val]) -> Val:
     """Return a new instance of a class of the script."""
     if cls.is_optimizer:
-        return effects.optimizer(machine, [*given, *named.values()], cls)
+        return gradient.optimizer(machine, [*given, *named.values()], cls)
     made = machine.new("module" if cls.is_module else "object", cls=cls)
     cell = next(iter(made.refs))
     held = cls.finds("__init__")
@@ -164,8 +136,6 @@ def _is_field(node: Any) -> bool:
 
 
 def _network(machine: Machine, cell: Cell, target: Val, given: list[Val], named: dict[str, Val]) -> Val:
-    from mulligan.review.flow.machine import Function
-
     held = cell.cls.finds("forward") if cell.cls is not None else None
     forward = held.calls[0] if held is not None and held.calls else None
     if isinstance(forward, Function) and forward.adapts:
@@ -175,6 +145,8 @@ def _network(machine: Machine, cell: Cell, target: Val, given: list[Val], named:
 
 def prediction(machine: Machine, network: Val, given: list[Val], named: dict[str, Val]) -> Val:
     """Return what a network gives: a loss where the targets are among what it gets."""
+    if not any(isinstance(tag, Data) for value in (*given, *named.values()) for tag in machine.tags(value)):
+        return Val(refs=network.refs, part=True)
     inputs = [machine.tags(value) for value in (*given, *named.values())]
     tags = learned(machine.tags(network)).union(*inputs) - {Mark.NEXT, Mark.GOLD, Mark.MASK}
     gold = frozenset[Any]().union(*(part for part in inputs if Mark.GOLD in part))
@@ -185,7 +157,9 @@ def prediction(machine: Machine, network: Val, given: list[Val], named: dict[str
 
 def outside(machine: Machine, given: Call) -> Val:
     """Return the result of a call that the script does not define."""
-    does = effects.KNOWN.get(given.name)
+    if given.base is not None and Mark.NATIVE in machine.tags(given.base) and not given.library:
+        return table.called_native(machine, given)
+    does = KNOWN.get(given.name)
     if does is not None:
         found = does(machine, given)
         if found is not None:
@@ -193,7 +167,7 @@ def outside(machine: Machine, given: Call) -> Val:
     if LOSSES.search(given.name) and (given.given or given.named):
         return loss(machine, given)
     if given.library.startswith("torch.optim") or (OPTIMIZERS.search(given.name) and given.values):
-        return effects.optimizer(machine, given.values, None)
+        return gradient.optimizer(machine, given.values, None)
     if given.name in SAME:
         return given.given[0] if given.library and given.given else given.base or Val()
     if given.name in CREATED:
@@ -206,8 +180,8 @@ def outside(machine: Machine, given: Call) -> Val:
     if given.library.startswith("torch.nn.") and given.name[:1].isupper():
         return machine.new("module")
     if given.name.endswith("_") and not given.name.endswith("__") and given.base is not None:
-        return effects.in_place(machine, given)
-    return result(machine, given.values)
+        return gradient.in_place(machine, given)
+    return combine(machine, given.values)
 
 
 def loss(machine: Machine, given: Call) -> Val:
@@ -219,15 +193,3 @@ def loss(machine: Machine, given: Call) -> Val:
     gold = machine.tags(targets) if targets is not None else NONE
     tags = frozenset[Any]().union(*(machine.tags(value) for value in values))
     return Val(score.scored(machine, tags, gold))
-
-
-def result(machine: Machine, values: list[Val]) -> Val:
-    """Return a value that depends on all that was given."""
-    parts = [machine.tags(value) for value in values]
-    tags = frozenset[Any]().union(*parts) if parts else NONE
-    text = "|".join(v.string() for v in values if v.string())[:400]
-    return Val(score.checked(machine, tags, parts) | (split_named(text) if text else NONE), text=text)
-
-
-Does = Callable[["Machine", Call], Val | None]
-__all__ = ["UNKNOWN", "Call", "Data", "Fault", "Looked", "Partial", "Turn", "call", "learned", "outside", "prediction"]

@@ -1,4 +1,4 @@
-"""The interpreter's statements: every function is followed where it is called, both branches are taken, loops run twice."""
+"""The interpreter's state: every function is followed where it is called, loops run twice."""
 
 from __future__ import annotations
 
@@ -6,144 +6,45 @@ import ast
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
 from typing import Any
 
-from mulligan.review.flow import expression, library, score
+from mulligan.review.flow import index, score
+from mulligan.review.flow.definition import Class, Function
 from mulligan.review.flow.heap import Cell, Heap
-from mulligan.review.flow.value import (
-    NONE,
-    UNKNOWN,
-    Data,
-    Fault,
-    Fitted,
-    Mark,
-    Place,
-    Split,
-    Tags,
-    Turn,
-    Val,
-    dated,
-    join,
-    settled,
-)
+from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Place, Tags, Turn, Val, join, learned, settled, viewed
 
 MOST_STATEMENTS = 400_000
 MOST_SECONDS = 20.0
 MOST_DEPTH = 40
-MOST_UNROLLED = 6
-ADAPTING = frozenset({"backward", "step", "grad", "at", "scatter_add_", "index_add_", "bincount", "scatter_add", "autograd"})
 
 
-class Exhausted(Exception):
+class ExhaustedError(Exception):
     """The script is longer than what is followed."""
-
-
-@dataclass(frozen=True, eq=False)
-class Function:
-    """A function of the script. `frame`: where it was defined; `receiver`: of a bound method; `file`: which text."""
-
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-    frame: Cell
-    file: str
-    defaults: Mapping[str, Val]
-    receiver: Val | None = None
-    owner: Class | None = None
-
-    @property
-    def name(self) -> str:
-        """Its name in the script."""
-        return getattr(self.node, "name", "<lambda>")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Function) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> tuple[Any, ...]:
-        return self.node, self.frame, self.receiver.refs if self.receiver is not None else None
-
-    @property
-    def adapts(self) -> bool:
-        """Whether it learns from what it is given, by itself."""
-        return _adapts(self.node)
-
-    def bound(self, receiver: Val) -> Function:
-        """Return it as a method of an object, or of a class where it says so."""
-        names = {getattr(d, "id", getattr(d, "attr", "")) for d in getattr(self.node, "decorator_list", [])}
-        held = any(cell.kind in ("object", "module", "optimizer") for cell in receiver.refs)
-        if self.owner is None or "staticmethod" in names or not (held or "classmethod" in names):
-            return self
-        return Function(self.node, self.frame, self.file, self.defaults, receiver, self.owner)
-
-
-@lru_cache(maxsize=8192)
-def _adapts(node: ast.AST) -> bool:
-    names = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
-    return bool(names & ADAPTING) or any(isinstance(n, ast.BitXor) for n in ast.walk(node))
-
-
-@dataclass(frozen=True, eq=False)
-class Class:
-    """A class of the script. `cell` holds what its body binds; `bases` are classes of the script, `foreign` dotted names."""
-
-    node: ast.ClassDef
-    cell: Cell
-    bases: tuple[Class, ...]
-    foreign: tuple[str, ...]
-
-    def finds(self, name: str) -> Val | None:
-        """Return an attribute of the class or of a base."""
-        for cls in (self, *self.bases):
-            found = cls.cell.names.get(name) if cls is self else cls.finds(name)
-            if found is not None:
-                return found
-        return None
-
-    @cached_property
-    def is_module(self) -> bool:
-        """Whether its instances are networks or parts of one."""
-        return any(base.is_module for base in self.bases) or any(
-            name.rsplit(".", 1)[-1].endswith("Module") for name in self.foreign
-        )
-
-    @cached_property
-    def is_optimizer(self) -> bool:
-        """Whether its instances are optimizers."""
-        foreign = any("optim" in name.lower() for name in self.foreign)
-        return foreign or any(base.is_optimizer for base in self.bases)
-
-    @cached_property
-    def changing(self) -> frozenset[str]:
-        """Attributes that methods other than __init__ assign: they change from call to call."""
-        found: set[str] = set()
-        for method in self.node.body:
-            if isinstance(method, ast.FunctionDef) and method.name != "__init__":
-                for node in ast.walk(method):
-                    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-                    found |= {t.attr for t in targets if isinstance(t, ast.Attribute) and isinstance(t.ctx, ast.Store)}
-        return frozenset(found).union(*(base.changing for base in self.bases))
 
 
 @dataclass
 class Event:
-    """Something that happened, in order: `what` it was, where, on which split, in which loops."""
+    """Something that happened, in order: `what` it was, where, on which split, in which loops; `leaving` the innermost?"""
 
     what: str
     place: Place
     data: frozenset[Data]
     loops: tuple[int, ...]
     detail: str = ""
+    leaving: bool = False
 
 
 @dataclass
 class Machine:
-    """`modules`: {dotted name: [(file, tree) of each layer]} of the submission. `settings`: environment variables that are given;
-    None for one that is given in several ways."""
+    """`modules`: {dotted name: [(file, tree) of each layer]} of the submission. `settings`: environment variables that are
+    given; None for one that is given in several ways. `language`, `evaluate`, `call`: how it runs.
+    """
 
     modules: Mapping[str, list[tuple[str, ast.Module]]]
     settings: Mapping[str, str | None]
+    language: Mapping[type[ast.stmt], Callable[[Any, Any, Cell], str | None]]
+    evaluate: Callable[[Any, ast.expr, Cell], Val]
+    call: Callable[..., Val]
     heap: Heap = field(default_factory=Heap)
     running: list[Turn] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -152,6 +53,8 @@ class Machine:
     disk: Cell = field(default_factory=lambda: Cell("tensor"))
     loaded: dict[str, Cell] = field(default_factory=dict)
     choosing: bool = False
+    gate: Place | None = None
+    leaving: bool = False
     guard: frozenset[str] = frozenset()
     restored: list[Cell] = field(default_factory=list)
     statements: int = 0
@@ -176,7 +79,8 @@ class Machine:
     def note(self, what: str, tags: Tags, detail: str = "") -> None:
         """Note an event."""
         data = frozenset(tag for tag in tags if isinstance(tag, Data))
-        self.events.append(Event(what, self.place, data, tuple(turn.loop for turn in self.running), detail))
+        loops = tuple(turn.loop for turn in self.running)
+        self.events.append(Event(what, self.place, data, loops, detail, self.leaving))
 
     def new(self, kind: Any, tags: Tags = NONE, cls: Any = None, element: Val | None = None) -> Val:
         """Return a value that refers to a new cell."""
@@ -196,12 +100,12 @@ class Machine:
             if cell.number in seen:
                 continue
             seen.add(cell.number)
-            found |= cell.tags
+            found |= viewed(cell.tags, value.view)
             if cell.element is not None and depth:
-                found |= self._tags(cell.element, depth - 1, seen)
-            if cell.kind in ("object", "module", "library", "dict") and depth:
+                found |= viewed(self._tags(cell.element, depth - 1, seen), value.view)
+            if cell.kind in ("object", "module", "library", "dict") and depth and not value.part:
                 for held in list(cell.names.values()):
-                    found |= self._tags(held, depth - 1, seen)
+                    found |= viewed(self._tags(held, depth - 1, seen), value.view)
         return found
 
     def run(self, module: str) -> None:
@@ -227,9 +131,9 @@ class Machine:
             if self.statements > MOST_STATEMENTS or (
                 self.statements % 256 == 0 and time.monotonic() - self.started > MOST_SECONDS
             ):
-                raise Exhausted(f"{self.statements:,} statements followed")
+                raise ExhaustedError(f"{self.statements:,} statements followed")
             self.line = statement.lineno
-            run = STATEMENTS.get(type(statement))
+            run = self.language.get(type(statement))
             status = run(self, statement, frame) if run else "on"
             if status and status != "on":
                 return status
@@ -237,7 +141,11 @@ class Machine:
 
     def value(self, node: ast.expr, frame: Cell) -> Val:
         """Evaluate an expression."""
-        return expression.evaluate(self, node, frame)
+        return self.evaluate(self, node, frame)
+
+    def invoke(self, function: Val, given: list[Val]) -> Val:
+        """Return the result of calling a value."""
+        return self.call(self, function, None, "", given, {})
 
     def lookup(self, name: str, frame: Cell) -> Val:
         """Return a variable, from the inside to the outside."""
@@ -251,7 +159,7 @@ class Machine:
 
     def assign(self, target: ast.expr, value: Val, frame: Cell) -> None:
         """Bind a target."""
-        if self.choosing and Mark.SCORE in self.tags(value):
+        if self.choosing and score.says_something(self.tags(value)):
             value = value.but(tags=value.tags | score.oracle(self))
         if isinstance(target, ast.Name):
             self.bind(target.id, value, frame)
@@ -261,14 +169,14 @@ class Machine:
             items = value.items if value.items is not None and len(value.items) == len(target.elts) else None
             starred = any(isinstance(one, ast.Starred) for one in target.elts)
             for i, one in enumerate(target.elts):
-                self.assign(one, items[i] if items and not starred else expression.element(self, value), frame)
+                self.assign(one, items[i] if items and not starred else index.element(self, value), frame)
         elif isinstance(target, ast.Attribute):
             self.set_attribute(self.value(target.value, frame), target.attr, value)
         elif isinstance(target, ast.Subscript):
-            base, index = self.value(target.value, frame), self.value(target.slice, frame)
-            expression.store(self, base, index, value)
+            base, at = self.value(target.value, frame), self.value(target.slice, frame)
+            index.store(self, base, at, value)
             if not base.refs and not base.library and isinstance(target.value, ast.Name):
-                changed = expression.combine(self, [base.but(items=None), value])
+                changed = index.combine(self, [base.but(items=None), value])
                 self.bind(target.value.id, base.but(tags=changed.tags, const=UNKNOWN, items=None), frame)
 
     def bind(self, name: str, value: Val, frame: Cell) -> None:
@@ -285,7 +193,7 @@ class Machine:
         """Set an attribute; the tensor of a parameter is replaced by setting `data`."""
         for cell in target.refs:
             if target.part and name == "data":
-                self.heap.set_tags(cell, library.learned(self.tags(value)))
+                self.heap.set_tags(cell, learned(self.tags(value)))
             elif cell.kind == "tensor" and name == "data":
                 self.heap.set_tags(cell, self.tags(value))
             elif len(target.refs) == 1:
@@ -328,7 +236,7 @@ class Machine:
             if yielded:
                 return self.new("list", element=join(yielded))
             if status == "on":
-                found = [*found, Val(const=None)] if not found else found
+                found = found or [Val(const=None)]
             return join(found) if found else Val(const=None)
         finally:
             self.stack.pop()
@@ -380,209 +288,7 @@ class Machine:
         for name in names:
             value = frame.names.get(name)
             if value is not None and not value.refs and not value.calls and value.items is None:
-                self.heap.set_name(frame, name, value.but(const=UNKNOWN, tags=dated(value.tags, [turn]) | {turn}))
-
-
-def _names_assigned(body: list[ast.stmt]) -> frozenset[str]:
-    found: set[str] = set()
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found.add(node.id)
-    return frozenset(found)
-
-
-def _for(machine: Machine, node: ast.For, frame: Cell) -> str:
-    source = machine.value(node.iter, frame)
-    constants = source.items if source.items is not None and len(source.items) <= MOST_UNROLLED else None
-    known = expression.length(source)
-    if known == 0:
-        return machine.block(node.orelse, frame)
-    names = _names_assigned([*node.body])
-
-    def body(turn: int) -> str:
-        machine.carry(names, frame)
-        one = constants[turn - 1] if constants else expression.element(machine, source)
-        here = machine.running[-1]
-        machine.assign(node.target, expression.at_turn(one, here, keep_constant=bool(constants)), frame)
-        return machine.block(node.body, frame)
-
-    status = machine.loop(body, len(constants) if constants else 1 if known == 1 else 2)
-    return status if status != "on" else machine.block(node.orelse, frame)
-
-
-def _while(machine: Machine, node: ast.While, frame: Cell) -> str:
-    names = _names_assigned(node.body)
-
-    def body(_turn: int) -> str:
-        machine.carry(names, frame)
-        machine.line = node.lineno
-        truth = expression.truth(machine.value(node.test, frame))
-        return "break" if truth is False else machine.block(node.body, frame)
-
-    return machine.loop(body, 2)
-
-
-def _if(machine: Machine, node: ast.If, frame: Cell) -> str:
-    test = machine.value(node.test, frame)
-    truth = expression.truth(test)
-    if truth is not None:
-        taken = node.body if truth else node.orelse
-        # what the folder says of settings is less sure than that the script ran
-        return "on" if taken and isinstance(taken[-1], ast.Raise) else machine.block(taken, frame)
-    before, outer, num_restored = machine.choosing, machine.guard, len(machine.restored)
-    machine.choosing = before or Mark.BETTER in test.tags
-    parts = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else [node.test]
-    guard = frozenset(ast.unparse(part) for part in parts)
-
-    def then() -> str:
-        machine.guard = guard
-        return machine.block(node.body, frame)
-
-    def otherwise() -> str:
-        machine.guard = outer
-        return machine.block(node.orelse, frame)
-
-    one, other = machine.heap.branch(then, otherwise, frame)
-    machine.choosing, machine.guard = before, outer
-    for cell in machine.restored[num_restored:]:  # what was learned under the same condition is gone with it
-        kept = frozenset(t for t in cell.tags if not (isinstance(t, Fitted) and t.guard and t.guard <= guard))
-        machine.heap.set_tags(cell, kept)
-    if "on" in (one, other):
-        return "on"
-    return next((status for status in (one, other) if status in ("continue", "break")), one)
-
-
-def _try(machine: Machine, node: ast.Try, frame: Cell) -> str:
-    status = machine.block(node.body, frame)
-    for handler in node.handlers:
-        machine.heap.branch(lambda: "on", lambda handler=handler: machine.block(handler.body, frame), frame)  # type: ignore[misc]
-    if status == "on":
-        status = machine.block(node.orelse, frame)
-    last = machine.block(node.finalbody, frame)
-    return last if last != "on" else "on" if status == "raise" else status
-
-
-def _with(machine: Machine, node: ast.With, frame: Cell) -> str:
-    for item in node.items:
-        value = machine.value(item.context_expr, frame)
-        if item.optional_vars is not None:
-            machine.assign(item.optional_vars, value, frame)
-    return machine.block(node.body, frame)
-
-
-def _match(machine: Machine, node: ast.Match, frame: Cell) -> str:
-    machine.value(node.subject, frame)
-    for case in node.cases:
-        machine.heap.branch(lambda case=case: machine.block(case.body, frame), lambda: "on", frame)  # type: ignore[misc]
-    return "on"
-
-
-def _assign(machine: Machine, node: ast.Assign, frame: Cell) -> None:
-    value = machine.value(node.value, frame)
-    for target in node.targets:
-        machine.assign(target, value, frame)
-
-
-def _annotated(machine: Machine, node: ast.AnnAssign, frame: Cell) -> None:
-    if node.value is not None:
-        machine.assign(node.target, machine.value(node.value, frame), frame)
-
-
-def _augmented(machine: Machine, node: ast.AugAssign, frame: Cell) -> None:
-    expression.augment(machine, node, frame)
-
-
-def _return(machine: Machine, node: ast.Return, frame: Cell) -> str:
-    if machine.returns:
-        machine.returns[-1].append(machine.value(node.value, frame) if node.value else Val(const=None))
-    return "return"
-
-
-def _function(machine: Machine, node: ast.FunctionDef, frame: Cell) -> None:
-    machine.heap.set_name(frame, node.name, machine.define(node, frame, _owner(frame)))
-
-
-def _owner(frame: Cell) -> Class | None:
-    return frame.cls if frame.kind == "class" else None
-
-
-def _class(machine: Machine, node: ast.ClassDef, frame: Cell) -> None:
-    bases = [machine.value(base, frame) for base in node.bases]
-    cell = Cell("class", machine.place, parent=frame)
-    own = tuple(call for base in bases for call in base.calls if isinstance(call, Class))
-    foreign = tuple(base.library or ast.unparse(given) for base, given in zip(bases, node.bases, strict=True) if not base.calls)
-    cls = Class(node, cell, own, foreign)
-    cell.cls = cls
-    machine.heap.set_name(frame, node.name, Val(calls=(cls,)))
-    machine.block(node.body, cell)
-    cell.parent = frame
-
-
-def _import(machine: Machine, node: ast.Import, frame: Cell) -> None:
-    for alias in node.names:
-        name = alias.asname or alias.name.split(".")[0]
-        wanted = alias.name if alias.asname else name
-        machine.heap.set_name(frame, name, module_value(machine, wanted))
-
-
-def module_value(machine: Machine, name: str) -> Val:
-    """Return a module of the submission, which is run for it, or the name of one outside."""
-    if name in machine.modules:
-        return Val(refs=frozenset({machine.import_module(name, name)}))
-    return Val(library=name)
-
-
-def _import_from(machine: Machine, node: ast.ImportFrom, frame: Cell) -> None:
-    module = node.module or ""
-    for alias in node.names:
-        if module in machine.modules:
-            found = machine.import_module(module, module)
-            if alias.name == "*":
-                for name, value in list(found.names.items()):
-                    machine.heap.set_name(frame, name, value)
-                continue
-            value = found.names.get(alias.name) or module_value(machine, f"{module}.{alias.name}")
-        else:
-            value = module_value(machine, f"{module}.{alias.name}" if module else alias.name)
-        machine.heap.set_name(frame, alias.asname or alias.name, value)
-
-
-def _outer(machine: Machine, node: ast.Global | ast.Nonlocal, frame: Cell) -> None:
-    for name in node.names:
-        frame.names[("outer", name)] = Val()
-
-
-def _delete(machine: Machine, node: ast.Delete, frame: Cell) -> None:
-    return None
-
-
-STATEMENTS: dict[type[ast.stmt], Callable[[Machine, Any, Cell], str | None]] = {
-    ast.Assign: _assign,
-    ast.AnnAssign: _annotated,
-    ast.AugAssign: _augmented,
-    ast.Expr: lambda machine, node, frame: "on" if machine.value(node.value, frame) else "on",
-    ast.If: _if,
-    ast.For: _for,
-    ast.AsyncFor: _for,
-    ast.While: _while,
-    ast.Try: _try,
-    ast.TryStar: _try,
-    ast.With: _with,
-    ast.AsyncWith: _with,
-    ast.Match: _match,
-    ast.FunctionDef: _function,
-    ast.AsyncFunctionDef: _function,
-    ast.ClassDef: _class,
-    ast.Return: _return,
-    ast.Break: lambda machine, node, frame: "break",
-    ast.Continue: lambda machine, node, frame: "continue",
-    ast.Raise: lambda machine, node, frame: "raise",
-    ast.Import: _import,
-    ast.ImportFrom: _import_from,
-    ast.Global: _outer,
-    ast.Nonlocal: _outer,
-    ast.Delete: _delete,
-}
-
-__all__ = ["Class", "Event", "Exhausted", "Fitted", "Function", "Machine", "Split"]
+                tags = value.tags
+                if not any(isinstance(tag, Data) for tag in tags):  # tokens of an earlier round stay those of that round
+                    tags = frozenset(t for t in tags if not (isinstance(t, Turn) and t.loop == turn.loop)) | {turn}
+                self.heap.set_name(frame, name, value.but(const=UNKNOWN, tags=tags))

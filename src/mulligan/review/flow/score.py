@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from mulligan.review.flow.value import NONE, Data, Fault, Fitted, Looked, Mark, Mixed, Place, Tag, Tags, Turn, overlap
+from mulligan.review.flow.value import NONE, Data, Fault, Fitted, Gated, Looked, Mark, Mixed, Place, Tag, Tags, Turn, overlap
 
 if TYPE_CHECKING:
     from mulligan.review.flow.machine import Machine
@@ -60,6 +60,11 @@ def checked(machine: Machine, tags: Tags, parts: Sequence[Tags]) -> Tags:
     lookups = [part for part in parts if _looked(part) and Mark.SCORE not in part]
     answers = [part for part in parts if Mark.ANSWER in part and Mark.SCORE not in part]
     found: set[Tag] = set()
+    for gate in {tag for part in parts if Mark.SCORE not in part for tag in part if isinstance(tag, Gated)} if scores else ():
+        said = (
+            f"the kind of the target decides here what a table says of it, and its score takes that in ({_at(machine.place)})"
+        )
+        found.add(Fault("R6", "ngram_target_gating", gate.place, said))
     if scores and answers:
         said = "the score is changed where what a file holds is the target: the answer is in the artifact"
         found.add(Fault("R4", "paid_prefix", machine.place, said))
@@ -86,8 +91,9 @@ def _mixture(machine: Machine, looked: Looked, in_bytes: bool) -> Fault:
 
 def chosen(machine: Machine, test: Tags, one: Tags, other: Tags, elementwise: bool = False) -> Tags:
     """Return a fault where the better of two scores of the same token is kept."""
-    both = Mark.SCORE in one and Mark.SCORE in other and elementwise
-    mixed = (Mark.SCORE in one and _looked(other)) or (Mark.SCORE in other and _looked(one))
+    compared = not test or Mark.SCORE in test
+    both = Mark.SCORE in one and Mark.SCORE in other and elementwise and compared
+    mixed = compared and ((Mark.SCORE in one and _looked(other)) or (Mark.SCORE in other and _looked(one)))
     return oracle(machine) if both or (mixed and elementwise) or Mark.BETTER in test else NONE
 
 
@@ -120,6 +126,8 @@ def looked_up(machine: Machine, tags: Tags, content: Tags, at: Tags) -> Tags:
         return tags | {Looked(machine.place, frozenset(tag for tag in at if isinstance(tag, Mixed)))}
     if any(isinstance(tag, Data) for tag in content):
         return tags
+    if Mark.MASK in at and not any(isinstance(tag, Data) for tag in at):  # which elements are taken, not what they are
+        return tags
     return tags | frozenset(tag for tag in at if tag is not Mark.NEXT)
 
 
@@ -129,6 +137,22 @@ def hashed(tags: Tags, parts: Sequence[Tags], node: ast.AST) -> Tags:
     if len(tokens) < 2 or any(isinstance(tag, Fitted) for part in tokens for tag in part):
         return tags
     return tags | {Mixed(getattr(node, "lineno", 0), getattr(node, "col_offset", 0))}
+
+
+def says_something(tags: Tags) -> bool:
+    """Say whether a value is a score or what a table says of the target."""
+    return Mark.SCORE in tags or _looked(tags)
+
+
+def gating(machine: Machine, test: Tags) -> bool:
+    """Say whether a condition knows the target of this iteration."""
+    return Mark.GOLD in test and _current(machine, test) and not any(isinstance(tag, Fitted) for tag in test)
+
+
+def gated(machine: Machine, tags: Tags) -> Tags:
+    """Return what is put away of a table's answer under a condition that knows the target."""
+    adaptive = any(isinstance(tag, Looked) or (isinstance(tag, Fitted) and tag.how == "counts") for tag in tags)
+    return frozenset({Gated(machine.gate)}) if machine.gate is not None and adaptive else NONE
 
 
 def settled_past(machine: Machine, tags: Tags) -> Tags:

@@ -1,18 +1,20 @@
 """What comes out of following a script: faults of the scores that it reports, and what happened in which order."""
 
 import ast
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mulligan.review.flow.machine import Event, Exhausted, Machine
+from mulligan.review.flow.expression import evaluate
+from mulligan.review.flow.library import call
+from mulligan.review.flow.machine import Event, ExhaustedError, Machine
+from mulligan.review.flow.settings import Settings
+from mulligan.review.flow.statement import STATEMENTS
 from mulligan.review.flow.value import Fault, Place
-from mulligan.script.disk import read_bytes
-from mulligan.script.source import Source, UnreadError
+from mulligan.script.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 ENTRY = "the entry"
 DEEP = 20_000
 """Python frames: an expression is followed by some ten of them, a call of the script by twenty."""
-GIVEN = re.compile(r"(?<![\w.\-])([A-Z][A-Z0-9_]{2,})=(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"'`\\;,)|]+))")
-DEFAULT = re.compile(r"^\$\{\w+:-([^}]*)\}$")
-MOST_BYTES = 1 << 20
 UNPACKED = " (unpacked)"
 
 
@@ -40,14 +39,14 @@ class Trace:
         return any(event.what == "report" and any(data.split == "val" for data in event.data) for event in self.events)
 
 
-def trace(entry: str, sources: Sequence[Source], settings: dict[str, str | None]) -> Trace:
+def trace(entry: str, sources: Sequence[Source], settings: Settings) -> Trace:
     """Follow a script from its first line; nothing of it is executed."""
-    machine = Machine(_modules(entry, sources), settings)
+    machine = Machine(_modules(entry, sources), settings, STATEMENTS, evaluate, call)
     stopped = ""
     with _deep():
         try:
             machine.run(ENTRY)
-        except Exhausted as error:
+        except ExhaustedError as error:
             stopped = str(error)
         except RecursionError:
             stopped = "it is nested too deeply"
@@ -69,29 +68,6 @@ def _modules(entry: str, sources: Sequence[Source]) -> dict[str, list[tuple[str,
 def place_of(place: Place) -> tuple[str, int]:
     """Return file and line of a place."""
     return place[0].removesuffix(UNPACKED), place[1]
-
-
-def settings_of(folder: Path) -> dict[str, str | None]:
-    """Return the environment variables that README and shell scripts set; None for one that is set in several ways."""
-    found: dict[str, set[str]] = {}
-    for text in _texts(folder):
-        for name, *values in GIVEN.findall(text):
-            value = DEFAULT.sub(r"\1", next((value for value in values if value), "").strip())
-            found.setdefault(name, set()).add(value)
-    return {name: next(iter(values)) if len(values) == 1 else None for name, values in found.items() if not _shell(values)}
-
-
-def _shell(values: Iterable[str]) -> bool:
-    return any("$" in value for value in values)
-
-
-def _texts(folder: Path) -> "Iterator[str]":
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix.lower() in (".md", ".sh"):
-            try:
-                yield read_bytes(path, folder, MOST_BYTES).decode("utf-8", errors="replace")
-            except UnreadError:
-                continue  # too long, or no plain file
 
 
 @contextmanager

@@ -80,6 +80,13 @@ class Mixed:
 
 
 @dataclass(frozen=True)
+class Gated:
+    """What a table says was taken or left by the kind of the target, at a place."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
 class Looked:
     """Read from an adaptive table at an index that holds the target; with `steps`, at one that was put together by these
     steps, of which it is not known whether it holds the target."""
@@ -97,6 +104,8 @@ class Mark(enum.Enum):
     SCORE = "a loss against targets"
     BYTES = "text or bytes of tokens"
     MASK = "a comparison"
+    EARLIER = "an index less something"
+    NATIVE = "compiled code"
     STORED = "read from a file that is no token file"
     ANSWER = "whether a stored value is the target"
     BETTER = "which of two scores of a token is the better"
@@ -106,10 +115,15 @@ class Mark(enum.Enum):
     SPREAD = "a score divided among bytes"
 
 
-Tag = Turn | Cut | Data | Fitted | Fault | Looked | Mixed | Mark
+Tag = Turn | Cut | Data | Fitted | Fault | Looked | Mixed | Gated | Mark
 Tags = frozenset[Tag]
 NONE: Tags = frozenset()
-PER_TOKEN = (Mark.GOLD, Mark.NEXT, Mark.BYTES, Mark.MASK, Mark.LENGTH)
+PER_TOKEN = (Mark.GOLD, Mark.NEXT, Mark.EARLIER, Mark.BYTES, Mark.MASK, Mark.LENGTH)
+
+
+def learned(tags: Tags) -> Tags:
+    """Return of what is known of weights only what they were fitted on."""
+    return frozenset(tag for tag in tags if isinstance(tag, Fitted))
 
 
 class Unknown:
@@ -124,9 +138,10 @@ UNKNOWN: Any = Unknown()
 
 class Val:
     """Immutable. `items`: of a tuple; `calls`: functions and classes of the script; `library`: a dotted name outside of it;
-    `text`: the literal parts of a string; `part`: a tensor inside of the cell that is referred to."""
+    `text`: the literal parts of a string; `part`: a tensor inside of the cell that is referred to; `view`: which part of the
+    content of a tensor is meant."""
 
-    __slots__ = ("calls", "const", "items", "library", "part", "refs", "tags", "text")
+    __slots__ = ("calls", "const", "items", "library", "part", "refs", "tags", "text", "view")
 
     def __init__(
         self,
@@ -138,9 +153,10 @@ class Val:
         library: str = "",
         text: str = "",
         part: bool = False,
+        view: frozenset[Turn | Cut] = frozenset(),
     ) -> None:
         self.tags, self.refs, self.const, self.items = tags, refs, const, items
-        self.calls, self.library, self.text, self.part = calls, library, text, part
+        self.calls, self.library, self.text, self.part, self.view = calls, library, text, part, view
 
     def __repr__(self) -> str:
         return f"Val({set(self.tags) or ''} {self.const} {self.refs or ''} {self.library}{self.calls or ''})"
@@ -187,7 +203,8 @@ def join(values: Iterable[Val]) -> Val:
     calls = tuple(dict.fromkeys(call for v in given for call in v.calls))
     text = "|".join(dict.fromkeys(v.string() for v in given if v.string()))[:MOST_TEXT]
     library = first.library if len({v.library for v in given}) == 1 else ""
-    return Val(tags, refs, first.const if same else UNKNOWN, items, calls, library, text, any(v.part for v in given))
+    view = frozenset.intersection(*(v.view for v in given))
+    return Val(tags, refs, first.const if same else UNKNOWN, items, calls, library, text, any(v.part for v in given), view)
 
 
 def dated(tags: Tags, turns: Iterable[Turn]) -> Tags:
@@ -205,6 +222,14 @@ def cut(tags: Tags, cuts: frozenset[Cut]) -> Tags:
     other = frozenset(Cut(one.name, not one.before) for one in cuts)
     kept = (t for t in tags if not (isinstance(t, Fault) and t.cuts & other))
     return frozenset(Data(t.split, t.turns, t.cuts | cuts) if isinstance(t, Data) else t for t in kept)
+
+
+def viewed(tags: Tags, view: frozenset[Turn | Cut]) -> Tags:
+    """Return what is known of a part of a tensor."""
+    if not view:
+        return tags
+    cuts = frozenset(one for one in view if isinstance(one, Cut))
+    return cut(dated(tags, (one for one in view if isinstance(one, Turn))), cuts)
 
 
 def turns_of(tags: Tags) -> frozenset[Turn]:

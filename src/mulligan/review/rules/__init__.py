@@ -5,6 +5,10 @@ from types import ModuleType
 from mulligan.review.card import rule_of
 from mulligan.review.rules import (
     hidden_text,
+    lever_folded,
+    lever_unloaded,
+    lever_unowned,
+    lever_unused,
     r01_size,
     r02_clocks,
     r03_calibration,
@@ -44,6 +48,10 @@ MODULES: tuple[ModuleType, ...] = (
     r11_seeds,
     r12_broken_script,
     r13_document_leak,
+    lever_folded,
+    lever_unloaded,
+    lever_unowned,
+    lever_unused,
     hidden_text,
 )
 RULES = tuple(rule_of(module) for module in MODULES)
@@ -61,6 +69,8 @@ NAMES = {
     "R11": "evidence for the score",
     "R12": "modules and parsing",
     "R13": "leaks across documents",
+    "levers": "dead levers",
+    "text": "hidden characters",
 }
 """Every rule, in a few words."""
 EVIDENCE = ("R1", "R2", "R11")

@@ -47,7 +47,8 @@ def _said(line: str) -> str | None:
     hidden = HIDDEN.search(line)
     if hidden:
         character = hidden[0]
-        return f"U+{ord(character):04X} {unicodedata.name(character, 'a tag')}: it is not seen, and what is seen may not be what runs"
+        known = unicodedata.name(character, "a tag")
+        return f"U+{ord(character):04X} {known}: it is not seen, and what is seen may not be what runs"
     for name in NAME.findall(line):
         if not name.isascii() and (scripts := _scripts(name)) and len(scripts) > 1:
             return f"{name!a} mixes letters of {' and '.join(sorted(scripts))}"

@@ -31,7 +31,8 @@ def check(subject: Subject) -> Iterator[Finding | NotChecked]:
     if not steps:
         yield from unknown(subject, CODE)
         return
-    after = events[steps[-1] + 1 :]
+    training = set(events[steps[-1]].loops[:1])
+    after = [event for event in events[steps[-1] + 1 :] if event.leaving or not training & set(event.loops)]
     if any(event.what == "clock" and event.detail for event in events):
         return
     written = [i for i, event in enumerate(after) if event.what == "serialize"]

@@ -23,7 +23,7 @@ from mulligan.review.subject import Subject
 from mulligan.review.told import told
 
 CODE = "R4"
-RENAMED = re.compile(r"\b(?:ln|cp|mv|rsync|copy)\b[^\n]*?val[^\s/]*\.(?:bin|npy)\s+[^\n]*?train[^\s/]*\.(?:bin|npy)", re.I)
+RENAMED = re.compile(r"\b(?:ln|cp|mv|rsync|copy)\b[^\n]*?val[^\s/]*\.(?:bin|npy)[^\S\n]+[^\n]*?train[^\s/]*\.(?:bin|npy)", re.I)
 
 
 def check(subject: Subject) -> Iterator[Finding | NotChecked]:

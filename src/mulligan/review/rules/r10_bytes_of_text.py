@@ -31,6 +31,7 @@ MORE = 1.01
 """How many times the bytes may be exceeded by rounding and by tokens that are left out."""
 PUBLISHED = {1024: 2.4359, 4096: 3.3198, 8192: 3.7267}
 """Bytes per token of the published tokenizations, by their number of pieces."""
+NEAR = 0.01
 MORE_BY_NAME = 1.1
 """The same where the tokens are not counted: the first documents alone have up to 6 percent more bytes per token."""
 FEWEST_TOKENS = 1_000_000
@@ -79,7 +80,8 @@ def _counted(reading: Reading, tokens: int) -> Iterator[Finding]:
 def _by_name(subject: Subject, reading: Reading, texts: list[str]) -> Iterator[Finding]:
     named = {int(size) for text in [*(source.text for source in subject.sources), *texts] for size in NAMED.findall(text)}
     most = max((PUBLISHED[size] for size in named if size in PUBLISHED), default=None)
-    if most is not None and named <= PUBLISHED.keys() and reading.ratio > MORE_BY_NAME * most:
+    known = any(abs(reading.ratio / ratio - 1) < NEAR for ratio in PUBLISHED.values())  # another one, which the settings name
+    if most is not None and named <= PUBLISHED.keys() and reading.ratio > MORE_BY_NAME * most and not known:
         message = (
             f"this loss and score imply {reading.ratio:.3f} bytes per token; of the tokenizations that are named here, the one "
             f"with the most has {most:.3f}"

@@ -63,6 +63,8 @@ def leave_files(empty: Path, libraries: Sequence[str], folder: str) -> str:
         (empty / WITHHELD[1:]).write_text("not for reading")
         for name in (SCRATCH, "/proc"):
             (empty / name[1:]).mkdir()
+        if not (empty / "tmp").exists():  # unless libraries lie there
+            (empty / "tmp").symlink_to(SCRATCH)
         _fresh_proc(str(empty / "proc"))
         attributes = (ctypes.c_uint64 * 4)(ATTR_RDONLY | ATTR_NOSUID, 0, 0, 0)
         _checked("syscall", MOUNT_SETATTR, AT_FDCWD, bytes(empty), AT_RECURSIVE, attributes, ctypes.sizeof(attributes))

@@ -35,8 +35,8 @@ class Scorer:
 def scorers(script: Script, kind: str) -> Iterator[Scorer]:
     """Yield the functions that are given the network, of class `kind`, and come to a loss."""
     own = {node.name: node for node in script.tree.body if isinstance(node, ast.FunctionDef)}
-    names = network_names(script, kind)
-    derived = derived_names(script, names)
+    names, others = network_names(script, kind)
+    derived = derived_names(script, names | others.keys())
     reach = {name: reached(name, own) for name in own}
     for name, node in own.items():
         function = script.globals.get(name)
@@ -50,7 +50,7 @@ def scorers(script: Script, kind: str) -> Iterator[Scorer]:
             continue
         calls = [call for call in calls_of(script, name) if mentioned(call) & derived]
         if calls:
-            yield Scorer(name, [_preparer(script, function, call, names) for call in calls[:MOST_CALLS]])
+            yield Scorer(name, [_preparer(script, function, call, (names, others)) for call in calls[:MOST_CALLS]])
 
 
 def mentioned(call: Given) -> set[str]:
@@ -58,9 +58,15 @@ def mentioned(call: Given) -> set[str]:
     return {name for value in (*call[0], *(keyword.value for keyword in call[1])) for name in loaded(value)}
 
 
-def _preparer(script: Script, function: types.FunctionType, call: Given, names: set[str]) -> Prepare:
+def _preparer(
+    script: Script, function: types.FunctionType, call: Given, bound: tuple[set[str], dict[str, ast.expr]]
+) -> Prepare:
     def prepare(network: nn.Module) -> Callable[[], Any]:
+        names, others = bound
         script.given = dict.fromkeys(names, network)
+        for name, value in others.items():
+            with contextlib.suppress(Exception):
+                script.given = {**script.given, name: script.value(value)}
         arguments = [script.value(value) for value in call[0]]
         options = {keyword.arg: script.value(keyword.value) for keyword in call[1] if keyword.arg}
         return functools.partial(function, *arguments, **options)
@@ -91,15 +97,33 @@ def _within(script: Script, node: ast.AST, name: str) -> bool:
     return function is not None and (function.name == name or _within(script, function, name))
 
 
-def network_names(script: Script, kind: str) -> set[str]:
-    """Return the names that are bound to what makes a network, or to what calls a function that does."""
+def network_names(script: Script, kind: str) -> tuple[set[str], dict[str, ast.expr]]:
+    """Return the names bound to what makes a network, and those bound to something else that comes with one, and to what.
+
+    What makes a network is its class, or a function that calls one; such a function may return several things.
+    """
     own = {node.name: node for node in script.tree.body if isinstance(node, ast.FunctionDef)}
     makers = {kind} | {name for name in own if kind in reached(name, own)}
-    found = set()
+    found, pairs = set[str](), list[tuple[str, ast.expr]]()
     for node in ast.walk(script.tree):
         if isinstance(node, ast.Assign) and called(node.value) & makers:
-            found |= {one.id for target in node.targets for one in ast.walk(target) if isinstance(one, ast.Name)}
-    return found
+            for target in node.targets:
+                several = returned(node.value, own) if isinstance(target, ast.Tuple) else []
+                if isinstance(target, ast.Tuple) and len(several) == len(target.elts):
+                    pairs += [
+                        (one.id, value) for one, value in zip(target.elts, several, strict=True) if isinstance(one, ast.Name)
+                    ]
+                else:
+                    found |= {one.id for one in ast.walk(target) if isinstance(one, ast.Name)}
+    found |= {name for name, value in pairs if isinstance(value, ast.Name) and value.id in found}
+    return found, {name: value for name, value in pairs if name not in found}
+
+
+def returned(node: ast.expr, own: dict[str, ast.FunctionDef]) -> list[ast.expr]:
+    """Return what a call of a function at the top level returns, by its last statement that returns several things."""
+    function = own.get(last_name(node.func)) if isinstance(node, ast.Call) else None
+    values = [one.value for one in ast.walk(function) if isinstance(one, ast.Return)] if function else []
+    return next((value.elts for value in reversed(values) if isinstance(value, ast.Tuple)), [])
 
 
 def derived_names(script: Script, names: set[str]) -> set[str]:

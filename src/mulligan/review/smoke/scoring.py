@@ -16,7 +16,7 @@ from mulligan.review.smoke.standins import OnCPU
 
 CUT = 600
 """The position after which tokens are replaced: within a window, whatever its length."""
-MOST = 6
+MOST = 8
 
 
 def try_scorers(

@@ -46,6 +46,22 @@ ORDERS = {
         for name in ("score", "learn"):
             getattr(work, name)(x, y)
 """,
+    "a while loop that counts": """
+    at = 0
+    while at + 1 < len(words):
+        piece = words[at : at + s.chunk + 1].cuda()
+        work.score(piece[None, :-1], piece[None, 1:])
+        work.learn(piece[None, :-1], piece[None, 1:])
+        at += s.chunk
+""",
+    "a chunk that is learned when the next one comes": """
+    before = None
+    for x, y in parts(words, s.chunk):
+        if before is not None:
+            work.learn(*before)
+        work.score(x, y)
+        before = x, y
+""",
     "a pass to score, and a pass to learn what nobody scores any more": """
     for x, y in parts(words, s.chunk):
         work.score(x, y)

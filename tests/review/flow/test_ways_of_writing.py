@@ -98,7 +98,7 @@ SHAPES = {
         """,
         "Steps(model).run(model, words, s)",
     ),
-    "a class method and a static method": (
+    "a class method, a static method and a property": (
         """
         class Work:
             @classmethod
@@ -107,11 +107,15 @@ SHAPES = {
                 made.net, made.words = net, words
                 return made
 
+            @property
+            def text(self):
+                return self.words
+
             @staticmethod
             def go(net, words, s):
                 return whole(net, words, s)
         """,
-        "work = Work.of(model, words)\nWork.go(work.net, work.words, s)",
+        "work = Work.of(model, words)\nWork.go(work.net, work.text, s)",
     ),
     "a decorator": (
         """
@@ -144,7 +148,7 @@ SHAPES = {
             def __exit__(self, *given):
                 return False
         """,
-        "with Learned(model, words, s):\n    pass",
+        "with Learned(model, words, s) as model:\n    pass",
     ),
     "a data class": (
         """
@@ -307,6 +311,22 @@ SHAPES = {
             return other.state_dict()
         """,
         "model.load_state_dict(tuned(model, words, s))",
+    ),
+    "a step that is handed a closure": (
+        """
+        def fitted(model, words, s):
+            rule = torch.optim.LBFGS(model.parameters())
+            for x, y in pairs(words, s.window):
+
+                def again():
+                    rule.zero_grad()
+                    loss = model(x, y)
+                    loss.backward()
+                    return loss
+
+                rule.step(again)  # here
+        """,
+        "fitted(model, words, s)",
     ),
     "a data loader": (
         """

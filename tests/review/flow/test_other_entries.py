@@ -164,8 +164,8 @@ import torch.nn.functional as F
 
 P = os.environ.get("DATA_PATH", "data") + "/fineweb_%s_*.bin"
 V, D, W = 1024, 128, 512
-one = lambda f: torch.from_numpy(np.fromfile(f, np.uint16)[512:].astype(np.int64))
-cat = lambda which: torch.cat([one(f) for f in glob.glob(P % which)])
+load = lambda f: torch.from_numpy(np.fromfile(f, np.uint16)[512:].astype(np.int64))
+cat = lambda which: torch.cat([load(f) for f in glob.glob(P % which)])
 T, E = cat("train"), cat("val")
 net = nn.Sequential(nn.Embedding(V, D), nn.Linear(D, D), nn.GELU(), nn.Linear(D, V))
 opt = torch.optim.Adam(net.parameters())

@@ -102,7 +102,7 @@ def _folded(fold: Callable[[Any, Any], Any] | None, left: Val, right: Val) -> Va
 def compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:
     """Return the result of a comparison."""
     values = [machine.value(part, frame) for part in (node.left, *node.comparators)]
-    if len(values) == 2 and values[1].library == "os.environ" and isinstance(values[0].const, str):
+    if len(values) == 2 and values[1].library.endswith("environ") and isinstance(values[0].const, str):
         return _in_environment(machine, values[0].const, isinstance(node.ops[0], ast.NotIn))
     if len(values) == 2:
         values[1] = _constants(values[1]) if isinstance(node.ops[0], ast.In | ast.NotIn) else values[1]

@@ -37,7 +37,7 @@ def _of_commands(folder: Path) -> Settings:
                 commands += [] if PREPARES.search(line) else [{**exported, **here}]
             elif here:
                 exported |= here
-                loose.append(here)
+                loose += [{name: value} for name, value in _assigned(line)]
     told = commands or loose
     names = {name for one in told for name in one}
     values = {name: {one.get(name) for one in told if commands or name in one} for name in names}

@@ -110,7 +110,8 @@ def string_method(machine: Machine, given: Call) -> Val | None:
         if isinstance(const, list):
             return Val(base.tags, items=tuple(Val(const=one, text=one) for one in const))
         if isinstance(const, str | bool | int) and not (isinstance(const, str) and len(const) > 4096):
-            return Val(base.tags, const=const, text=const if isinstance(const, str) else "")
+            tags = split_named(const) if isinstance(const, str) else NONE
+            return Val(tags or base.tags, const=const, text=const if isinstance(const, str) else "")
     tags = frozenset[Any]().union(*(machine.tags(value) for value in given.values))
     text = "|".join(value.string() for value in given.values if value.string())[:400]
     return Val(tags, text=text)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from review.foreign_script import DATA, REPORT, SETTINGS, assert_clean, assert_found, script
+from mulligan.review.review import review
+from review.foreign_script import DATA, END, HEAD, SETTINGS, assert_clean, assert_found, read, script
 
 LEARN = """
 def learn(model, words, s):
@@ -120,6 +121,9 @@ SWITCHES = {
     "an item of a dict": 'adapt = {"0": False, "1": True}[os.environ.get("ADAPT", "0")]',
     "its beginning": 'adapt = os.environ.get("ADAPT", "0").startswith("1")',
     "two switches": 'adapt = int(os.environ.get("ADAPT", "0")) > 0 and not int(os.environ.get("PLAIN", "0"))',
+    "one of several words": 'adapt = os.environ.get("ADAPT", "no").lower() in ("1", "yes", "true")',
+    "none of several words": 'adapt = os.environ.get("ADAPT", "0") not in {"0", "no"}',
+    "its presence": 'adapt = "ADAPT" in os.environ and os.environ["ADAPT"] == "1"',
     "a comparison": 'adapt = "1" == os.environ.get("ADAPT", "")',
 }
 
@@ -143,6 +147,13 @@ def test_switches_of_a_data_class_and_of_a_dict_are_read(tmp_path):
     text = script(more=named + LEARN.lstrip(), loaded='if KNOBS["adapt"]:\n    learn(model, words, s)')
     assert_clean(tmp_path / "no item", text)
     assert_found(tmp_path / "item", text, "R5", "ttt_adapt_then_score", {"README.md": "ADAPT=1 torchrun train_gpt.py\n"})
+
+
+def test_a_helper_of_which_everything_is_imported_is_followed(tmp_path):
+    text = script(more=LEARN, loaded=CALL)
+    first = text.index(END)
+    entry, files = HEAD + "from pieces import *\n" + text[first:], {"pieces.py": text[:first]}
+    assert_found(tmp_path, entry, "R5", "ttt_adapt_then_score", files)
 
 
 FLAT = """
@@ -184,10 +195,6 @@ def test_a_script_without_functions_is_followed(tmp_path):
 
 
 def test_a_report_of_something_else_says_that_nothing_was_followed(tmp_path):
-    from mulligan.review.review import review
-    from review.foreign_script import read
-
     found = review(read(tmp_path, script(report="    print('done')\n")), codes=["R5", "R8"])
     assert found.findings == ()
     assert found.status("R5") == found.status("R8") == "not checked"
-    assert "val_bpb" in REPORT

@@ -141,10 +141,10 @@ def test_calibration_without_training_tokens_is_clean(tmp_path, more):
 
 
 def test_calibration_while_the_clock_runs_is_clean(tmp_path):
-    train = TRAIN.replace(
-        "        x, y", "        if number % 500 == 0:\n            s.scales = measure(model, batches)\n        x, y"
-    )
-    assert_clean(tmp_path, script(more=MEASURE, train=train))
+    now = "        if number % 500 == 0:\n            s.scales = measure(model, batches)\n"
+    for place in ("        x, y", "        if spent"):
+        text = script(more=MEASURE, train=TRAIN.replace(place, now + place))
+        assert_clean(tmp_path / place.strip(), text)
 
 
 def test_training_tokens_that_are_read_when_the_artifact_is_made_and_scored_are_no_calibration(tmp_path):

@@ -73,7 +73,8 @@ def test_a_validation_shard_under_the_name_of_a_training_shard_is_found(tmp_path
 
 def test_other_links_are_clean(tmp_path):
     said = "cp data/fineweb_train_000000.bin mine/\nln -s data/fineweb_val_000000.bin mine/fineweb_val_000000.bin\n"
-    assert_clean(tmp_path, script(), {"README.md": said})
+    assert_clean(tmp_path / "one order", script(), {"README.md": said})
+    assert_clean(tmp_path / "other order", script(), {"README.md": "\n".join(reversed(said.splitlines()))})
 
 
 ANSWERS = """

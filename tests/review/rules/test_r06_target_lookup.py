@@ -227,8 +227,9 @@ def test_the_better_of_a_tables_score_and_the_networks_is_found(tmp_path, keep):
 
 
 def test_the_better_of_two_scores_of_each_token_is_found(tmp_path):
-    keep = "    kept = np.minimum(short, long)  # here"
-    assert_found(tmp_path, script(score=TWO.replace("KEEP", keep)), "R6", "oracle_selection")
+    for name, how in {"least": "np.minimum(short, long)", "where": "np.where(short < long, short, long)"}.items():
+        text = script(score=TWO.replace("KEEP", f"    kept = {how}  # here"))
+        assert_found(tmp_path / name, text, "R6", "oracle_selection")
 
 
 def test_the_mean_of_two_scores_and_one_of_two_chosen_for_all_tokens_are_clean(tmp_path):

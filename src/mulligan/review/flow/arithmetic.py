@@ -39,6 +39,7 @@ COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 NODE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}
 """What the challenge's machine sets: eight processes, of which the first reports."""
+MOST_BITS = 256
 FEW = 8
 """Tokens that an index goes back; a greater number is a stride or a length."""
 LIMIT_SECONDS, MOST_SECONDS = 600, 10_000
@@ -85,9 +86,9 @@ def _is_list(value: Val) -> bool:
 def _folded(fold: Callable[[Any, Any], Any] | None, left: Val, right: Val) -> Val | None:
     if fold is None or not (left.known and right.known):
         return None
-    if (isinstance(left.const, str | bytes | tuple) and isinstance(right.const, int)) or (
-        isinstance(left.const, int) and isinstance(right.const, str | bytes)
-    ):
+    if not (_small(left.const) and _small(right.const)) or (fold is operator.mod and isinstance(left.const, str | bytes)):
+        return None  # a script may hold numbers and texts that fill any memory
+    if fold is operator.mul and not all(isinstance(value.const, int | float) for value in (left, right)):
         return None
     try:
         const = fold(left.const, right.const)
@@ -97,6 +98,12 @@ def _folded(fold: Callable[[Any, Any], Any] | None, left: Val, right: Val) -> Va
         return None
     text = const if isinstance(const, str) else ""
     return Val(left.tags | right.tags | split_named(text), const=const, text=text)
+
+
+def _small(const: object) -> bool:
+    if isinstance(const, int):
+        return const.bit_length() <= MOST_BITS
+    return not isinstance(const, str | bytes | tuple) or len(const) <= MOST_FOLDED
 
 
 def compare(machine: Machine, node: ast.Compare, frame: Cell) -> Val:

@@ -43,7 +43,9 @@ def length(value: Val) -> int | None:
     """Return how many elements there are, None where that is not known."""
     if value.items is not None:
         return len(value.items)
-    return len(value.const) if value.known and isinstance(value.const, range | str | tuple) else None
+    if value.known and isinstance(value.const, range):
+        return 0 if not value.const else 2 if value.const[0] != value.const[-1] else 1  # as many as matter, of any number
+    return len(value.const) if value.known and isinstance(value.const, str | tuple) else None
 
 
 def element(machine: Machine, value: Val) -> Val:

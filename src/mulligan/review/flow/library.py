@@ -86,7 +86,8 @@ def call(machine: Machine, target: Val, base: Val | None, name: str, given: list
     found = [_followed(machine, one, base, name, given, named) for one in target.calls]
     if not found:
         for cell in target.refs:
-            if cell.kind == "module" and (not target.part or base is None) and name not in gradient.METHODS and name not in SAME:
+            direct = not target.part or base is None
+            if cell.kind == "module" and direct and name not in gradient.METHODS and name not in SAME:
                 found.append(_network(machine, cell, target, given, named))
             elif cell.kind == "object" and cell.cls is not None and (held := cell.cls.finds("__call__")) is not None:
                 found += [_followed(machine, one.bound(target), target, "__call__", given, named) for one in held.calls]

@@ -14,7 +14,7 @@ from mulligan.review.flow.heap import Cell, Heap
 from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Place, Tags, Turn, Val, join, learned, settled, viewed
 
 MOST_STATEMENTS = 400_000
-MOST_SECONDS = 20.0
+MOST_SECONDS = 6.0
 MOST_DEPTH = 40
 
 
@@ -129,7 +129,7 @@ class Machine:
         for statement in body:
             self.statements += 1
             if self.statements > MOST_STATEMENTS or (
-                self.statements % 256 == 0 and time.monotonic() - self.started > MOST_SECONDS
+                self.statements % 64 == 0 and time.monotonic() - self.started > MOST_SECONDS
             ):
                 raise ExhaustedError(f"{self.statements:,} statements followed")
             self.line = statement.lineno

@@ -90,7 +90,7 @@ def extreme(machine: Machine, given: Call) -> Val | None:
 def size(machine: Machine, given: Call) -> Val:
     """Return a size: of text, how many bytes a token has."""
     value = given.argument(0) if given.name == "len" else None
-    known = length(value) if value is not None else None
+    known = length(value) if value is not None and not isinstance(value.const, range) else None
     base = given.base if given.base is not None else value
     tags = machine.tags(base) if base is not None else NONE
     lengths = {Mark.LENGTH, Mark.GOLD} & tags if Mark.BYTES in tags else set()

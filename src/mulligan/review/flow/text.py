@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mulligan.review.flow.arithmetic import NODE
 from mulligan.review.flow.gradient import snapshot
-from mulligan.review.flow.index import combine
+from mulligan.review.flow.index import MOST_FOLDED, combine
 from mulligan.review.flow.value import NONE, UNKNOWN, Data, Fault, Fitted, Mark, Val, split_named
 
 if TYPE_CHECKING:
@@ -102,14 +102,16 @@ def string_method(machine: Machine, given: Call) -> Val | None:
     base = given.base
     if base is None or given.library:
         return None
-    if base.known and isinstance(base.const, str) and all(value.known for value in given.given) and not given.named:
+    small = all(value.known and not (isinstance(value.const, str) and len(value.const) > MOST_FOLDED) for value in given.given)
+    folded = base.known and isinstance(base.const, str) and len(base.const) <= MOST_FOLDED and small and not given.named
+    if folded and not (given.name == "format" and ":" in base.const):  # a width may ask for any number of characters
         try:
             const = getattr(base.const, given.name)(*(value.const for value in given.given))
         except Exception:  # whatever the script's own constants would raise
             const = UNKNOWN
         if isinstance(const, list):
             return Val(base.tags, items=tuple(Val(const=one, text=one) for one in const))
-        if isinstance(const, str | bool | int) and not (isinstance(const, str) and len(const) > 4096):
+        if isinstance(const, str | bool | int) and not (isinstance(const, str) and len(const) > MOST_FOLDED):
             tags = split_named(const) if isinstance(const, str) else NONE
             return Val(tags or base.tags, const=const, text=const if isinstance(const, str) else "")
     tags = frozenset[Any]().union(*(machine.tags(value) for value in given.values))

@@ -68,6 +68,11 @@ def checked(machine: Machine, tags: Tags, parts: Sequence[Tags]) -> Tags:
     if scores and answers:
         said = "the score is changed where what a file holds is the target: the answer is in the artifact"
         found.add(Fault("R4", "paid_prefix", machine.place, said))
+    targets = {tag for score in scores for tag in score if isinstance(tag, Data)}
+    for part in parts if scores else ():
+        if Mark.LENGTH not in part and Mark.SCORE not in part:
+            counts = [tag for tag in part if isinstance(tag, Fitted) and tag.how == "counts"]
+            found |= set(faults_of(machine, counts, targets))
     if not (scores and lookups):
         return tags | found
     for part in lookups:
@@ -75,8 +80,6 @@ def checked(machine: Machine, tags: Tags, parts: Sequence[Tags]) -> Tags:
         for tag in part:
             if isinstance(tag, Looked) and tag.steps is None:
                 found.add(_mixture(machine, tag, in_bytes))
-        targets = {tag for score in scores for tag in score if isinstance(tag, Data)}
-        found |= set(faults_of(machine, (tag for tag in part if isinstance(tag, Fitted)), targets))
     return tags | found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mulligan.review.flow import score
 from mulligan.review.flow.index import PARTS, combine, length
-from mulligan.review.flow.value import NONE, PER_TOKEN, UNKNOWN, Data, Looked, Mark, Val, turns_of
+from mulligan.review.flow.value import NONE, PER_TOKEN, UNKNOWN, Data, Fitted, Looked, Mark, Tag, Val, turns_of
 
 if TYPE_CHECKING:
     from mulligan.review.flow.library import Call
@@ -74,7 +74,11 @@ def gathered(machine: Machine, given: Call) -> Val | None:
 def total(machine: Machine, given: Call) -> Val:
     """Return a sum, in which single tokens are lost."""
     tags = frozenset[Any]().union(*(machine.tags(value) for value in given.values)) if given.values else NONE
-    return Val(frozenset(tag for tag in tags if tag not in PER_TOKEN and not isinstance(tag, Looked)))
+    return Val(frozenset(tag for tag in tags if tag not in PER_TOKEN and not _of_one_token(tag)))
+
+
+def _of_one_token(tag: Tag) -> bool:
+    return isinstance(tag, Looked) or (isinstance(tag, Fitted) and tag.how == "counts")
 
 
 def extreme(machine: Machine, given: Call) -> Val | None:

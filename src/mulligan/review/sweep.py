@@ -19,6 +19,8 @@ from mulligan.review.rules import NAMES
 from mulligan.review.subject import Subject
 
 PROCESSES = 2
+TASKS_PER_PROCESS = 100
+"""A process that has seen many scripts does not give all of its memory back."""
 SECONDS = 60.0
 AHEAD = 4
 """Tasks that wait for each process; their folders may be written only when they are asked for."""
@@ -116,7 +118,8 @@ def _one_by_one(waiting: deque[tuple[Task, Future[Audited]]], limit_seconds: flo
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=TASKS_PER_PROCESS)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

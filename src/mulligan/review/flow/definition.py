@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from mulligan.review.flow.heap import Cell
 from mulligan.review.flow.value import Val
 
+KNOWN = "_adapts_by_itself"
 ADAPTING = frozenset({"backward", "step", "grad", "at", "scatter_add_", "index_add_", "bincount", "scatter_add", "autograd"})
 
 
@@ -59,8 +60,15 @@ class Function:
         return Function(self.node, self.frame, self.file, self.defaults, receiver, self.owner)
 
 
-@lru_cache(maxsize=8192)
 def _adapts(node: ast.AST) -> bool:
+    known = getattr(node, KNOWN, None)
+    if known is None:
+        known = _looks_adaptive(node)
+        setattr(node, KNOWN, known)  # for as long as the tree lives, and no longer
+    return bool(known)
+
+
+def _looks_adaptive(node: ast.AST) -> bool:
     names = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
     return bool(names & ADAPTING) or any(isinstance(n, ast.BitXor) for n in ast.walk(node))
 

@@ -38,11 +38,17 @@ class Heap:
 
     def __init__(self) -> None:
         self.journal: list[tuple[Cell, Any, Any]] = []
+        self.branches = 0
+
+    def _note(self, change: tuple[Cell, Any, Any]) -> None:
+        """Keep what a change replaces, where a branch may have to be taken back."""
+        if self.branches:
+            self.journal.append(change)
 
     def set_tags(self, cell: Cell, tags: Tags) -> None:
         """Replace what is known of a cell's content."""
         if tags != cell.tags:
-            self.journal.append((cell, "tags", cell.tags))
+            self._note((cell, "tags", cell.tags))
             cell.tags = tags
 
     def add_tags(self, cell: Cell, tags: Tags) -> None:
@@ -52,7 +58,7 @@ class Heap:
 
     def set_element(self, cell: Cell, value: Val | None) -> None:
         """Replace what a cell's elements have in common."""
-        self.journal.append((cell, "element", cell.element))
+        self._note((cell, "element", cell.element))
         cell.element = value
 
     def add_element(self, cell: Cell, value: Val) -> None:
@@ -61,16 +67,25 @@ class Heap:
 
     def set_owners(self, cell: Cell, owners: frozenset[Cell]) -> None:
         """Say whose parameters an optimizer changes."""
-        self.journal.append((cell, "owners", cell.owners))
+        self._note((cell, "owners", cell.owners))
         cell.owners = owners
 
     def set_name(self, cell: Cell, name: Any, value: Val) -> None:
         """Bind a variable or an attribute."""
-        self.journal.append((cell, ("name", name), cell.names.get(name)))
+        self._note((cell, ("name", name), cell.names.get(name)))
         cell.names[name] = value
 
     def branch(self, first: Callable[[], str], second: Callable[[], str], frame: Cell) -> tuple[str, str]:
         """Run two branches from the same state and join what they leave; of one that does not go on, `frame` is forgotten."""
+        self.branches += 1
+        try:
+            return self._branch(first, second, frame)
+        finally:
+            self.branches -= 1
+            if not self.branches:
+                self.journal.clear()
+
+    def _branch(self, first: Callable[[], str], second: Callable[[], str], frame: Cell) -> tuple[str, str]:
         mark = len(self.journal)
         status = first()
         left = self._take_back(mark)
@@ -104,7 +119,7 @@ class Heap:
         return left
 
     def _put(self, cell: Cell, field: Any, value: Any) -> None:
-        self.journal.append((cell, field, _get(cell, field)))
+        self._note((cell, field, _get(cell, field)))
         _set(cell, field, value)
 
 
